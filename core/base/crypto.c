@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Cryptography by GnuTLS; see crypto.h. */
+#include "base/crypto.h"
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define TAG_OCTETS 16
+#define NONCE_OCTETS 8 /* on the wire; the AEAD's 12 are four zeros and these */
+
+struct pst_sealer {
+	gnutls_aead_cipher_hd_t aead;
+};
+
+void
+pst_random(void *out, size_t n)
+{
+	pst_assert(gnutls_rnd(GNUTLS_RND_KEY, out, n) == 0);
+}
+
+void
+pst_sha256(const void *data, size_t n, uint8_t out[32])
+{
+	pst_assert(gnutls_hash_fast(GNUTLS_DIG_SHA256, data, n, out) == 0);
+}
+
+void
+pst_hmac_sha256(struct pst_str key, struct pst_str data, uint8_t out[32])
+{
+	pst_assert(gnutls_hmac_fast(GNUTLS_MAC_SHA256, key.p, key.n, data.p, data.n, out) == 0);
+}
+
+struct pst_sealer *
+pst_sealer_create(const uint8_t key[PST_SEAL_KEY])
+{
+	struct pst_sealer *s = pst_new(struct pst_sealer);
+	uint8_t copy[PST_SEAL_KEY];
+	gnutls_datum_t datum = { copy, sizeof(copy) };
+
+	memcpy(copy, key, sizeof(copy));
+	pst_assert(gnutls_aead_cipher_init(&s->aead, GNUTLS_CIPHER_AES_256_GCM, &datum) == 0);
+	pst_wipe(copy, sizeof(copy));
+	return s;
+}
+
+void
+pst_sealer_destroy(struct pst_sealer *s)
+{
+	if (s == NULL)
+		return;
+	gnutls_aead_cipher_deinit(s->aead);
+	free(s);
+}
+
+static void
+make_nonce(uint64_t nonce, uint8_t out[12])
+{
+	size_t i;
+
+	memset(out, 0, 12);
+	for (i = 0; i < NONCE_OCTETS; i++)
+		out[4 + i] = (uint8_t)(nonce >> (8 * (NONCE_OCTETS - 1 - i)));
+}
+
+void
+pst_seal(struct pst_sealer *s, uint64_t nonce, struct pst_str plain, uint8_t *out)
+{
+	uint8_t iv[12];
+	size_t n = plain.n + TAG_OCTETS;
+
+	make_nonce(nonce, iv);
+	memcpy(out, iv + 4, NONCE_OCTETS);
+	pst_assert(gnutls_aead_cipher_encrypt(s->aead, iv, sizeof(iv), NULL, 0, TAG_OCTETS, plain.p,
+	                                      plain.n, out + NONCE_OCTETS, &n) == 0);
+	pst_assert(n == plain.n + TAG_OCTETS);
+}
+
+int
+pst_unseal(struct pst_sealer *s, struct pst_str box, uint8_t *out, size_t *n_out,
+           uint64_t *nonce_out, struct pst_err *err)
+{
+	uint8_t iv[12] = { 0 };
+	size_t n;
+
+	if (box.n < PST_SEAL_OVERHEAD)
+		return pst_err_set(err, PST_E_PERM, "sealed box too short: %zu octets", box.n);
+	memcpy(iv + 4, box.p, NONCE_OCTETS);
+	n = box.n - PST_SEAL_OVERHEAD;
+	if (gnutls_aead_cipher_decrypt(s->aead, iv, sizeof(iv), NULL, 0, TAG_OCTETS,
+	                               box.p + NONCE_OCTETS, box.n - NONCE_OCTETS, out, &n) != 0)
+		return pst_err_set(err, PST_E_PERM, "sealed box is not ours");
+	if (nonce_out != NULL) {
+		size_t i;
+
+		*nonce_out = 0;
+		for (i = 0; i < NONCE_OCTETS; i++)
+			*nonce_out = *nonce_out << 8 | iv[4 + i];
+	}
+	*n_out = n;
+	return 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* config/settings.h - every setting of the core, typed; settings.c holds their tables.
+ *
+ * Times are milliseconds, sizes octets. Strings are borrowed from the arena of the load. A file:
+ *
+ *	server: { plugin_dir = "/usr/lib/postern"; };
+ *	listener: { pop3: { port = 110; tls = "stls"; }; pop3s: { port = 995; tls = "implicit"; }; };
+ *	auth: { backends = [ "sqlite" ]; sqlite: { database = "/var/lib/postern/users.db"; }; };
+ *	mail: { location = "maildir:/srv/mail/%{domain}/%{local}/Maildir"; };
+ *	storage: { maildir: { }; };
+ *	policy: { order = [ ]; };
+ *
+ * Under auth, storage and policy, a group is the section of the plugin instance of that name; its
+ * key "plugin" names the plugin where that differs. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <postern/conf.h>
+#include <postern/plugin.h>
+
+#include "config/texts.h"
+
+enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON };
+enum tls_mode { TLS_NONE, TLS_STLS, TLS_IMPLICIT };
+enum run_as { RUN_AS_VMAIL, RUN_AS_USER };
+
+struct server_settings {
+	const char *plugin_dir;
+	const char *runtime_dir; /* control socket, pid file, the empty folder that login sees as / */
+	const char *login_user, *keys_user, *auth_user, *mail_user; /* system users; only as root */
+	int64_t drain_timeout;
+	int64_t sandbox; /* enum sandbox_mode */
+	int64_t max_generations;
+};
+
+struct log_settings {
+	const char *destination;
+	int64_t level; /* enum pst_log_level */
+};
+
+struct login_settings {
+	int64_t workers; /* 0: one a core */
+	int64_t max_connections;
+	int64_t timeout;           /* without a command, before login */
+	int64_t handshake_timeout;
+	int64_t max_bad_commands;
+	int64_t max_auth_failures; /* in one connection */
+	const char *greeting;
+};
+
+struct tls_settings {
+	const char *directory; /* NAME/{fullchain,privkey}.pem, and NAME/{fullchain,privkey}-rsa.pem */
+	const char *default_name;
+	int64_t cache; /* names kept in memory */
+	int64_t check_interval; /* how old a loaded certificate may be before its files are looked at */
+	const char *priority; /* GnuTLS priority string */
+	int64_t ticket_lifetime;
+};
+
+struct auth_settings {
+	int64_t workers;
+	int64_t timeout;
+	int64_t failure_delay;
+	const char *backends; /* instance names, separated by spaces */
+	const char *default_domain; /* for a user name without '@'; "": none is added */
+	const char *default_scheme;
+	int64_t argon2_memory; /* octets */
+	int64_t argon2_passes;
+	int64_t max_hash_memory; /* octets that one check may take */
+};
+
+struct mail_settings {
+	int64_t workers; /* 0: one a core */
+	int64_t run_as;  /* enum run_as */
+	const char *location; /* template: %{user} %{local} %{domain} */
+	const char *roots; /* folders that hold maildrops, separated by spaces; "": location up to its first % */
+	int64_t timeout;       /* RFC 1939 section 3: at least 10 minutes */
+	int64_t max_sessions;
+	int64_t max_bad_commands;
+	int64_t spare_processes; /* run_as = "user": forked ahead */
+	int64_t max_processes;
+	int64_t first_uid, first_gid; /* run_as = "user": lower ids are refused */
+};
+
+struct listener_settings {
+	const char *name; /* the group's name */
+	const char *address;
+	int64_t port;
+	int64_t tls; /* enum tls_mode */
+	bool plaintext_login; /* USER, PASS and AUTH before TLS */
+	int64_t backlog;
+};
+
+#define SETTINGS_MAX_LISTENERS 32
+#define SETTINGS_MAX_SECTIONS 64
+
+/* A plugin instance: where its texts are ("auth.sqlite."), and which .so it is. */
+struct plugin_section {
+	enum pst_kind kind;
+	const char *instance;
+	const char *plugin;
+	const char *prefix; /* "auth.sqlite" */
+};
+
+struct settings {
+	struct server_settings server;
+	struct log_settings log;
+	struct login_settings login;
+	struct tls_settings tls;
+	struct auth_settings auth;
+	struct mail_settings mail;
+	const char *policy_order; /* instance names, separated by spaces */
+	struct listener_settings listeners[SETTINGS_MAX_LISTENERS];
+	size_t listener_count;
+	struct plugin_section sections[SETTINGS_MAX_SECTIONS];
+	size_t section_count;
+};
+
+/* One group of the core: its name in the file, its rows and where its struct lies. */
+struct settings_group {
+	const char *name;
+	const struct pst_conf_key *keys;
+	size_t offset; /* in struct settings; of listeners[0] for "listener" */
+	const char *doc;
+};
+
+/* Ended by a row with name NULL. */
+extern const struct settings_group settings_groups[];
+
+/* All of the core's settings from t. Unknown names (with the nearest known one), bad values and
+ * settings that do not go together are problems; the keys of plugin sections are not looked at. */
+void settings_load(const struct conf_texts *t, struct settings *out, struct conf_problems *p);
+
+/* The section of an instance, or NULL. */
+const struct plugin_section *settings_section(const struct settings *s, enum pst_kind kind,
+                                              struct pst_str instance);
+
+/* Takes the next word of a list setting off *list; false at its end. */
+bool settings_next_word(const char **list, struct pst_str *word_out);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* ipc/ticket.h - what auth tells mail through login's hands: sealed, short-lived, served once.
+ *
+ * The office (the sealing key and the list of served tickets) is shared memory that only auth and
+ * mail workers map. login can neither read nor make nor change a ticket. */
+#ifndef IPC_TICKET_H
+#define IPC_TICKET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <postern/err.h>
+#include <postern/str.h>
+
+#define TICKET_LIFE_MS 30000
+#define TICKET_SERVED 65536 /* a power of two */
+
+struct ticket_office {
+	uint8_t key[32];
+	_Atomic uint64_t next;
+	_Atomic uint64_t served[TICKET_SERVED]; /* by number modulo TICKET_SERVED: the latest one */
+};
+
+struct ticket {
+	uint32_t uid, gid;
+	int64_t expires_ms;   /* CLOCK_MONOTONIC; set by ticket_seal */
+	struct pst_str sid;   /* the session that it is for */
+	struct pst_str user;
+	struct pst_str location; /* "maildir:/srv/mail/x", the template filled in */
+	struct pst_str mechanism;
+};
+
+/* A worker's own handle on the office. */
+struct ticket_desk;
+
+void ticket_office_init(struct ticket_office *o);             /* the master's: a new key */
+struct ticket_desk *ticket_desk_create(struct ticket_office *o); /* o is borrowed */
+void ticket_desk_destroy(struct ticket_desk *d);
+
+/* Octets of the sealed ticket in out (WIRE_TICKET long), or 0 where a string is too long. */
+size_t ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out);
+
+/* Opens a ticket for session sid and marks it served. Strings of *t_out borrow from scratch, which
+ * is WIRE_TICKET long. -1 (PST_E_PERM): forged, for another session, expired or served before. */
+int ticket_open(struct ticket_desk *d, struct pst_str sealed, struct pst_str sid,
+                uint8_t *scratch, struct ticket *t_out, struct pst_err *err);
+
+#endif
