@@ -35,9 +35,9 @@ void pst_buf_added(struct pst_buf *b, size_t n);
 /* Append a copy. On -1 (PST_E_LIMIT: would pass max) b is unchanged. */
 int pst_buf_add(struct pst_buf *b, struct pst_str s, struct pst_err *err) PST_MUST_USE;
 int pst_buf_addf(struct pst_buf *b, struct pst_err *err, const char *fmt, ...)
-        PST_PRINTF(3, 4) PST_MUST_USE;
+	PST_PRINTF(3, 4) PST_MUST_USE;
 int pst_buf_vaddf(struct pst_buf *b, struct pst_err *err, const char *fmt, va_list ap)
-        PST_PRINTF(3, 0) PST_MUST_USE;
+	PST_PRINTF(3, 0) PST_MUST_USE;
 
 /* Drops the first n octets; frees the memory when none is left. */
 void pst_buf_take(struct pst_buf *b, size_t n);

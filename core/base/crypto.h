@@ -9,7 +9,7 @@
 #include <postern/err.h>
 #include <postern/str.h>
 
-#define PST_SEAL_KEY 32 /* octets of an AES-256-GCM key */
+#define PST_SEAL_KEY 32      /* octets of an AES-256-GCM key */
 #define PST_SEAL_OVERHEAD 24 /* 8 octets of nonce before, 16 of tag after */
 
 void pst_random(void *out, size_t n); /* aborts where the system gives none */

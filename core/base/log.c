@@ -53,7 +53,8 @@ pst_log_open(const char *destination, struct pst_err *err)
 	} else if (strcmp(destination, "stderr") == 0) {
 		fd = STDERR_FILENO;
 	} else {
-		fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+		fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		          0640);
 		if (fd < 0)
 			return pst_err_sys(err, PST_E_PERM, "log.destination: %s", destination);
 	}

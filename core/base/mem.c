@@ -79,7 +79,8 @@ void
 pst_assert_failed(const char *what, const char *file, int line)
 {
 	char text[256];
-	int n = snprintf(text, sizeof(text), "postern: %s:%d: assertion failed: %s\n", file, line, what);
+	int n = snprintf(text, sizeof(text), "postern: %s:%d: assertion failed: %s\n", file, line,
+	                 what);
 
 	if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
 		_exit(70);

@@ -52,7 +52,8 @@ pst_addr_parse(const char *text, uint16_t port, struct sockaddr_storage *ss_out,
 		*n_out = sizeof(*v6);
 		return 0;
 	}
-	return pst_err_set(err, PST_E_CLIENT, "\"%.60s\" is not a numeric IPv4 or IPv6 address", text);
+	return pst_err_set(err, PST_E_CLIENT, "\"%.60s\" is not a numeric IPv4 or IPv6 address",
+	                   text);
 }
 
 void
@@ -60,5 +61,6 @@ pst_socket_nodelay(int fd)
 {
 	int one = 1;
 
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on AF_UNIX only */
+	/* It fails on AF_UNIX only. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }

@@ -29,7 +29,8 @@ enum run_as { RUN_AS_VMAIL, RUN_AS_USER };
 
 struct server_settings {
 	const char *plugin_dir;
-	const char *runtime_dir; /* control socket, pid file, the empty folder that login sees as / */
+	/* Control socket, pid file, the empty folder that login sees as /. */
+	const char *runtime_dir;
 	const char *login_user, *keys_user, *auth_user, *mail_user; /* system users; only as root */
 	int64_t drain_timeout;
 	int64_t sandbox; /* enum sandbox_mode */
@@ -44,7 +45,7 @@ struct log_settings {
 struct login_settings {
 	int64_t workers; /* 0: one a core */
 	int64_t max_connections;
-	int64_t timeout;           /* without a command, before login */
+	int64_t timeout; /* without a command, before login */
 	int64_t handshake_timeout;
 	int64_t max_bad_commands;
 	int64_t max_auth_failures; /* in one connection */
@@ -52,11 +53,12 @@ struct login_settings {
 };
 
 struct tls_settings {
-	const char *directory; /* NAME/{fullchain,privkey}.pem, and NAME/{fullchain,privkey}-rsa.pem */
+	/* Holds NAME/{fullchain,privkey}.pem, and NAME/{fullchain,privkey}-rsa.pem. */
+	const char *directory;
 	const char *default_name;
-	int64_t cache; /* names kept in memory */
-	int64_t check_interval; /* how old a loaded certificate may be before its files are looked at */
-	const char *priority; /* GnuTLS priority string */
+	int64_t cache;          /* names kept in memory */
+	int64_t check_interval; /* age of a loaded certificate at which its files are looked at */
+	const char *priority;   /* GnuTLS priority string */
 	int64_t ticket_lifetime;
 };
 
@@ -64,7 +66,7 @@ struct auth_settings {
 	int64_t workers;
 	int64_t timeout;
 	int64_t failure_delay;
-	const char *backends; /* instance names, separated by spaces */
+	const char *backends;       /* instance names, separated by spaces */
 	const char *default_domain; /* for a user name without '@'; "": none is added */
 	const char *default_scheme;
 	int64_t argon2_memory; /* octets */
@@ -73,11 +75,12 @@ struct auth_settings {
 };
 
 struct mail_settings {
-	int64_t workers; /* 0: one a core */
-	int64_t run_as;  /* enum run_as */
+	int64_t workers;      /* 0: one a core */
+	int64_t run_as;       /* enum run_as */
 	const char *location; /* template: %{user} %{local} %{domain} */
-	const char *roots; /* folders that hold maildrops, separated by spaces; "": location up to its first % */
-	int64_t timeout;       /* RFC 1939 section 3: at least 10 minutes */
+	/* Folders that hold maildrops, separated by spaces; "": location up to its first %. */
+	const char *roots;
+	int64_t timeout; /* RFC 1939 section 3: at least 10 minutes */
 	int64_t max_sessions;
 	int64_t max_bad_commands;
 	int64_t spare_processes; /* run_as = "user": forked ahead */
@@ -89,7 +92,7 @@ struct listener_settings {
 	const char *name; /* the group's name */
 	const char *address;
 	int64_t port;
-	int64_t tls; /* enum tls_mode */
+	int64_t tls;          /* enum tls_mode */
 	bool plaintext_login; /* USER, PASS and AUTH before TLS */
 	int64_t backlog;
 };

@@ -22,7 +22,7 @@ struct ticket_office;
 #define ENV_MAX_SLOTS 256
 
 struct env_listener {
-	int fd; /* listening, non-blocking, this login slot's own (SO_REUSEPORT) */
+	int fd;            /* listening, non-blocking, this login slot's own (SO_REUSEPORT) */
 	uint32_t listener; /* its place in settings->listeners */
 };
 
@@ -36,18 +36,18 @@ struct worker_env {
 	/* The texts of this kind's plugin sections ("auth.sqlite.database"), and no others. */
 	const struct conf_texts *sections;
 
-	struct slot_row *self;           /* this worker's own row */
-	struct slot_row *mail_slots;     /* login: to find the mail slot with the fewest sessions */
-	struct board *board;             /* login, mail */
-	struct ticket_office *tickets;   /* auth, mail */
-	struct tls_share *tls;           /* login */
+	struct slot_row *self;         /* this worker's own row */
+	struct slot_row *mail_slots;   /* login: to find the mail slot with the fewest sessions */
+	struct board *board;           /* login, mail */
+	struct ticket_office *tickets; /* auth, mail */
+	struct tls_share *tls;         /* login */
 
 	uint32_t login_count, auth_count, mail_count; /* slots of each kind; keys has login's */
 
-	int inbox;             /* read end: login, auth, mail */
-	int auth_queue;        /* login: write end; auth: read end */
-	int keys;              /* login, keys: the end of the pair that is theirs */
-	int mail_queue;        /* run_as = "user": login: write end; mail: read end; else -1 */
+	int inbox;                /* read end: login, auth, mail */
+	int auth_queue;           /* login: write end; auth: read end */
+	int keys;                 /* login, keys: the end of the pair that is theirs */
+	int mail_queue;           /* run_as = "user": login: write end; mail: read end; else -1 */
 	const int *login_inboxes; /* write ends by slot: auth */
 	const int *mail_inboxes;  /* write ends by slot: login */
 

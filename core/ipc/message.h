@@ -63,6 +63,6 @@ uint8_t msg_get_u8(struct msg_reader *r);
 uint32_t msg_get_u32(struct msg_reader *r);
 uint64_t msg_get_u64(struct msg_reader *r);
 struct pst_str msg_get_str(struct msg_reader *r, size_t max); /* borrowed from data */
-int msg_close(struct msg_reader *r, struct pst_err *err); /* -1 (PST_E_PERM) where it was bad */
+int msg_close(struct msg_reader *r, struct pst_err *err);     /* -1 (PST_E_PERM) where it was bad */
 
 #endif

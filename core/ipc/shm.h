@@ -62,7 +62,7 @@ struct session_row {
 	_Atomic uint32_t serial;    /* raised at each use of the row */
 	_Atomic uint32_t kind_slot; /* owner: enum worker_kind << 16 | slot */
 	_Atomic uint32_t tls;
-	_Atomic int64_t since_ms;   /* CLOCK_MONOTONIC */
+	_Atomic int64_t since_ms; /* CLOCK_MONOTONIC */
 	_Atomic uint32_t retrieved, deleted;
 	_Atomic uint64_t octets;
 	char sid[24];

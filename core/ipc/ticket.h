@@ -24,8 +24,8 @@ struct ticket_office {
 
 struct ticket {
 	uint32_t uid, gid;
-	int64_t expires_ms;   /* CLOCK_MONOTONIC; set by ticket_seal */
-	struct pst_str sid;   /* the session that it is for */
+	int64_t expires_ms; /* CLOCK_MONOTONIC; set by ticket_seal */
+	struct pst_str sid; /* the session that it is for */
 	struct pst_str user;
 	struct pst_str location; /* "maildir:/srv/mail/x", the template filled in */
 	struct pst_str mechanism;
@@ -34,7 +34,7 @@ struct ticket {
 /* A worker's own handle on the office. */
 struct ticket_desk;
 
-void ticket_office_init(struct ticket_office *o);             /* the master's: a new key */
+void ticket_office_init(struct ticket_office *o);                /* the master's: a new key */
 struct ticket_desk *ticket_desk_create(struct ticket_office *o); /* o is borrowed */
 void ticket_desk_destroy(struct ticket_desk *d);
 
@@ -43,7 +43,7 @@ size_t ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out);
 
 /* Opens a ticket for session sid and marks it served. Strings of *t_out borrow from scratch, which
  * is WIRE_TICKET long. -1 (PST_E_PERM): forged, for another session, expired or served before. */
-int ticket_open(struct ticket_desk *d, struct pst_str sealed, struct pst_str sid,
-                uint8_t *scratch, struct ticket *t_out, struct pst_err *err);
+int ticket_open(struct ticket_desk *d, struct pst_str sealed, struct pst_str sid, uint8_t *scratch,
+                struct ticket *t_out, struct pst_err *err);
 
 #endif

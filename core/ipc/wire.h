@@ -11,15 +11,15 @@
 
 #include "ipc/message.h"
 
-#define WIRE_USER 255      /* octets of a user name */
+#define WIRE_USER 255 /* octets of a user name */
 #define WIRE_PASSWORD 1024
 #define WIRE_SID 24
 #define WIRE_ADDR 64
-#define WIRE_NAME 255      /* a host name, a mechanism, a listener */
+#define WIRE_NAME 255 /* a host name, a mechanism, a listener */
 #define WIRE_TEXT 255
 #define WIRE_TICKET 6144
-#define WIRE_INPUT 16384   /* what the client had sent behind its PASS */
-#define WIRE_CHAIN 49152   /* a certificate chain, DER */
+#define WIRE_INPUT 16384 /* what the client had sent behind its PASS */
+#define WIRE_CHAIN 49152 /* a certificate chain, DER */
 #define WIRE_SIGNATURE 1024
 
 /* login → auth queue. */
@@ -39,8 +39,8 @@ struct wire_auth_request {
 /* auth → login inbox; the master sends one too, for a worker that died of a request. */
 struct wire_auth_reply {
 	bool ok;
-	uint8_t kind;      /* enum pst_err_kind where not ok */
-	uint32_t delay_ms; /* to wait before the client is told */
+	uint8_t kind;          /* enum pst_err_kind where not ok */
+	uint32_t delay_ms;     /* to wait before the client is told */
 	struct pst_str user;   /* the session's name, where ok */
 	struct pst_str text;   /* for the client; empty: the kind's own text */
 	struct pst_str ticket; /* sealed, where ok */
@@ -74,13 +74,13 @@ struct wire_chain_request {
 };
 
 struct wire_chain_reply {
-	uint8_t status;   /* 0 none at all, 1 here it is, 2 the version you have is current */
-	uint8_t type;     /* 1 ECDSA or EdDSA, 2 RSA */
+	uint8_t status; /* 0 none at all, 1 here it is, 2 the version you have is current */
+	uint8_t type;   /* 1 ECDSA or EdDSA, 2 RSA */
 	uint32_t bits;
-	uint32_t pk_algorithm;   /* gnutls_pk_algorithm_t */
-	uint64_t version; /* names the key in a sign request */
-	bool is_default;         /* the name had none of its own */
-	struct pst_str chain;    /* certificates, DER, each with u32 length before it */
+	uint32_t pk_algorithm; /* gnutls_pk_algorithm_t */
+	uint64_t version;      /* names the key in a sign request */
+	bool is_default;       /* the name had none of its own */
+	struct pst_str chain;  /* certificates, DER, each with u32 length before it */
 };
 
 struct wire_sign_request {
@@ -105,11 +105,11 @@ int wire_auth_reply_decode(struct pst_str data, struct msg_head *head_out,
                            struct wire_auth_reply *m_out, struct pst_err *err);
 size_t wire_handoff_encode(const struct wire_handoff *m, uint32_t incarnation, uint64_t request,
                            uint8_t *out);
-int wire_handoff_decode(struct pst_str data, struct msg_head *head_out,
-                        struct wire_handoff *m_out, struct pst_err *err);
+int wire_handoff_decode(struct pst_str data, struct msg_head *head_out, struct wire_handoff *m_out,
+                        struct pst_err *err);
 size_t wire_order_encode(const struct wire_order_msg *m, uint8_t *out);
-int wire_order_decode(struct pst_str data, struct msg_head *head_out,
-                      struct wire_order_msg *m_out, struct pst_err *err);
+int wire_order_decode(struct pst_str data, struct msg_head *head_out, struct wire_order_msg *m_out,
+                      struct pst_err *err);
 size_t wire_chain_request_encode(const struct wire_chain_request *m, uint32_t incarnation,
                                  uint64_t request, uint8_t *out);
 int wire_chain_request_decode(struct pst_str data, struct msg_head *head_out,

@@ -18,12 +18,13 @@
 #include <postern/str.h>
 
 struct pop3_body {
-	uint64_t octets;   /* sent so far, without stuffed dots and the ending dot: what LIST counts */
+	/* Sent so far, without stuffed dots and the ending dot: what LIST counts. */
+	uint64_t octets;
 	uint64_t lines_left; /* of the body, TOP; UINT64_MAX for RETR */
-	uint8_t state;     /* private */
-	bool in_header;    /* private: before the blank line */
-	bool line_has_text; /* private */
-	bool done;         /* TOP has all it wants: feed no more, call pop3_body_end */
+	uint8_t state;       /* private */
+	bool in_header;      /* private: before the blank line */
+	bool line_has_text;  /* private */
+	bool done;           /* TOP has all it wants: feed no more, call pop3_body_end */
 };
 
 void pop3_body_retr(struct pop3_body *b);
@@ -40,7 +41,7 @@ size_t pop3_body_end(struct pop3_body *b, char out[5]);
 /* Octets on the wire of stored text fed in pieces, by the same rules: what LIST says. */
 struct pop3_size {
 	uint64_t octets;
-	char last;    /* private */
+	char last; /* private */
 };
 
 void pop3_size_init(struct pop3_size *s);

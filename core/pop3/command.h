@@ -13,14 +13,29 @@
 #include <postern/err.h>
 #include <postern/str.h>
 
-#define POP3_LINE_MAX 1024      /* octets of a command line with its line end; RFC 2449 section 4: ≥ 255 */
-#define POP3_SASL_LINE_MAX 16384 /* of a line in a SASL exchange (RFC 5034 section 4) */
+/* Octets of a command line with its line end (RFC 2449 section 4: at least 255), and of a line in a
+ * SASL exchange (RFC 5034 section 4). */
+#define POP3_LINE_MAX 1024
+#define POP3_SASL_LINE_MAX 16384
 
 enum pop3_state { POP3_AUTH = 1 << 0, POP3_TRANS = 1 << 1 };
 
 enum pop3_verb {
-	POP3_CAPA, POP3_STLS, POP3_USER, POP3_PASS, POP3_APOP, POP3_SASL_AUTH, POP3_QUIT,
-	POP3_STAT, POP3_LIST, POP3_RETR, POP3_DELE, POP3_NOOP, POP3_RSET, POP3_TOP, POP3_UIDL,
+	POP3_CAPA,
+	POP3_STLS,
+	POP3_USER,
+	POP3_PASS,
+	POP3_APOP,
+	POP3_SASL_AUTH,
+	POP3_QUIT,
+	POP3_STAT,
+	POP3_LIST,
+	POP3_RETR,
+	POP3_DELE,
+	POP3_NOOP,
+	POP3_RSET,
+	POP3_TOP,
+	POP3_UIDL,
 	POP3_VERBS
 };
 
@@ -53,8 +68,9 @@ struct pop3_context {
 	enum pop3_state state;
 	pop3_handler *const *handlers; /* POP3_VERBS of them; NULL: not served in this process */
 	void *session;
-	uint32_t count;                /* messages, in POP3_TRANS */
-	bool (*is_deleted)(void *session, uint32_t msg); /* NULL in POP3_AUTH */
+	uint32_t count; /* messages, in POP3_TRANS */
+	/* NULL in POP3_AUTH. */
+	bool (*is_deleted)(void *session, uint32_t msg);
 };
 
 /* One command line without its line end. *verb_out: which it was, or POP3_VERBS where none. -1:

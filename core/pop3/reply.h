@@ -24,9 +24,9 @@ int pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *t
 /* What is true right now, so that CAPA shows only that. */
 struct pop3_facts {
 	enum pop3_state state;
-	bool stls;             /* STLS would work now */
-	bool user;             /* USER/PASS would be taken now */
-	const char *sasl;      /* "PLAIN LOGIN", or "" */
+	bool stls;                  /* STLS would work now */
+	bool user;                  /* USER/PASS would be taken now */
+	const char *sasl;           /* "PLAIN LOGIN", or "" */
 	const char *implementation; /* after login; NULL before */
 };
 

@@ -32,8 +32,8 @@ struct pst_auth_query {
 	struct pst_str domain;     /* after the last '@', or empty */
 	struct pst_str remote_ip;  /* as text; IPv4-mapped addresses are given as IPv4 */
 	struct pst_str local_ip;
-	struct pst_str sni;        /* server name of the TLS handshake, or empty */
-	struct pst_str mechanism;  /* "USER", "PLAIN", "LOGIN" */
+	struct pst_str sni;       /* server name of the TLS handshake, or empty */
+	struct pst_str mechanism; /* "USER", "PLAIN", "LOGIN" */
 	bool tls;
 };
 

@@ -29,12 +29,12 @@ struct pst_err {
 	char text[256]; /* for the log, never for the client (but PST_E_CLIENT); no secrets */
 };
 
-static inline int pst_err_vset(struct pst_err *err, enum pst_err_kind kind, const char *fmt, va_list ap)
-        PST_PRINTF(3, 0);
+static inline int pst_err_vset(struct pst_err *err, enum pst_err_kind kind, const char *fmt,
+                               va_list ap) PST_PRINTF(3, 0);
 static inline int pst_err_set(struct pst_err *err, enum pst_err_kind kind, const char *fmt, ...)
-        PST_PRINTF(3, 4);
+	PST_PRINTF(3, 4);
 static inline int pst_err_sys(struct pst_err *err, enum pst_err_kind kind, const char *fmt, ...)
-        PST_PRINTF(3, 4);
+	PST_PRINTF(3, 4);
 
 static inline int
 pst_err_vset(struct pst_err *err, enum pst_err_kind kind, const char *fmt, va_list ap)

@@ -83,10 +83,10 @@ struct pst_host {
 };
 
 struct pst_plugin {
-	uint32_t abi;       /* PST_ABI that the plugin was built with */
-	uint32_t size;      /* sizeof(struct pst_plugin), likewise */
+	uint32_t abi;  /* PST_ABI that the plugin was built with */
+	uint32_t size; /* sizeof(struct pst_plugin), likewise */
 	enum pst_kind kind;
-	const char *name;   /* as in the configuration: [a-z][a-z0-9_]* */
+	const char *name; /* as in the configuration: [a-z][a-z0-9_]* */
 
 	const struct pst_conf_key *keys; /* its settings, ended by a row with key NULL; or NULL */
 	size_t conf_size;                /* of the struct that keys describes */

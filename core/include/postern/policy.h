@@ -20,8 +20,8 @@ struct pst_decision {
 struct pst_connection {
 	struct pst_str remote_ip; /* as text */
 	struct pst_str local_ip;
-	struct pst_str listener;  /* its name in the configuration */
-	bool tls;                 /* an implicit TLS listener */
+	struct pst_str listener; /* its name in the configuration */
+	bool tls;                /* an implicit TLS listener */
 };
 
 struct pst_policy {

@@ -41,10 +41,10 @@ struct pst_message {
 /* The stored octets of one message. The server closes fd; it calls done once, from a pool thread
  * or the loop, if it is not NULL. */
 struct pst_body {
-	int fd;          /* holds the message at offset … offset + length - 1 */
+	int fd; /* holds the message at offset … offset + length - 1 */
 	uint64_t offset;
 	uint64_t length;
-	bool crlf;       /* known to have only CRLF line ends and to end with one */
+	bool crlf; /* known to have only CRLF line ends and to end with one */
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -61,8 +61,8 @@ struct pst_storage {
 	/* pool. Takes the exclusive lock, which the kernel frees when its holder dies, and reads
 	 * the listing. PST_E_IN_USE: another session has it. PST_E_TEMP, PST_E_PERM: as they say. A
 	 * maildrop that is not there yet is an empty one. *drop_out is the server's until close. */
-	int (*open)(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
-	            struct pst_err *err);
+	int (*open)(void *self, const struct pst_maildrop_spec *spec,
+	            struct pst_maildrop **drop_out, struct pst_err *err);
 
 	/* loop. The listing, which does not change while the maildrop is open. */
 	uint32_t (*count)(const struct pst_maildrop *drop);
