@@ -18,8 +18,9 @@
 struct settings;
 struct conf_texts;
 struct ticket_office;
+struct registry;
 
-#define ENV_MAX_SLOTS 256
+#define ENV_MAX_SLOTS 1024 /* of one kind */
 
 struct env_listener {
 	int fd;            /* listening, non-blocking, this login slot's own (SO_REUSEPORT) */
@@ -35,6 +36,9 @@ struct worker_env {
 
 	/* The texts of this kind's plugin sections ("auth.sqlite.database"), and no others. */
 	const struct conf_texts *sections;
+
+	/* Empty at load, which fills it (plugin/registry.h); the sandbox reads their paths from it. */
+	struct registry *plugins;
 
 	struct slot_row *self;         /* this worker's own row */
 	struct slot_row *mail_slots;   /* login: to find the mail slot with the fewest sessions */

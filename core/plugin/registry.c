@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* plugin/registry.c - the plugins of one worker; what a plugin is and how it is loaded is
+ * loader.c's. */
+#include "plugin/registry.h"
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "config/settings.h"
+#include "ipc/env.h"
+
+struct registry {
+	struct plugin *v[REGISTRY_MAX]; /* owned */
+	size_t n;
+	size_t started;          /* v[0 … started-1] are */
+	struct pst_arena *arena; /* names, and what conf_problems needs */
+};
+
+struct registry *
+registry_create(void)
+{
+	struct registry *r = pst_new(struct registry);
+
+	r->arena = pst_arena_create();
+	return r;
+}
+
+void
+registry_destroy(struct registry *r)
+{
+	if (r == NULL)
+		return;
+	while (r->n > 0)
+		plugin_unload(r->v[--r->n]);
+	pst_arena_destroy(r->arena);
+	free(r);
+}
+
+size_t
+registry_count(const struct registry *r)
+{
+	return r->n;
+}
+
+struct plugin *
+registry_at(const struct registry *r, size_t idx)
+{
+	pst_assert(idx < r->n);
+	return r->v[idx];
+}
+
+struct plugin *
+registry_find(const struct registry *r, enum pst_kind kind, struct pst_str instance)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (plugin_descriptor(r->v[i])->kind == kind &&
+		    pst_str_eq(pst_str_c(plugin_instance(r->v[i])), instance))
+			return r->v[i];
+	return NULL;
+}
+
+static const char *
+kind_section(enum pst_kind kind)
+{
+	switch (kind) {
+	case PST_AUTH:
+		return "auth";
+	case PST_STORAGE:
+		return "storage";
+	case PST_POLICY:
+		break;
+	}
+	return "policy";
+}
+
+/* The section is the same one that `posternctl config check` looked at; a problem here means that
+ * the .so was changed since. All of them are named, as far as err has room. */
+static int
+configure(struct registry *r, struct plugin *p, const char *prefix, const struct conf_texts *t,
+          struct pst_err *err)
+{
+	struct conf_problems problems;
+
+	conf_problems_init(&problems, r->arena);
+	plugin_configure(p, prefix, t, &problems);
+	if (problems.n > 0)
+		return pst_err_set(err, PST_E_PERM, "%s%s", problems.v[0],
+		                   problems.n > 1 ? " (and more)" : "");
+	return 0;
+}
+
+static int
+load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instance,
+         struct pst_err *err)
+{
+	struct registry *r = env->plugins;
+	const struct plugin_section *section = settings_section(env->settings, kind, instance);
+	const char *name = pst_arena_copy(r->arena, instance);
+	const char *prefix =
+		section != NULL ? section->prefix
+				: pst_arena_printf(r->arena, "%s.%s", kind_section(kind), name);
+	struct plugin *p;
+
+	if (registry_find(r, kind, instance) != NULL)
+		return 0;
+	if (r->n == REGISTRY_MAX)
+		return pst_err_set(err, PST_E_PERM, "more than %d plugins in one worker",
+		                   REGISTRY_MAX);
+	p = plugin_load(env->settings->server.plugin_dir, section != NULL ? section->plugin : name,
+	                name, kind, err);
+	if (p == NULL)
+		return -1;
+	if (configure(r, p, prefix, env->sections, err) != 0) {
+		plugin_unload(p);
+		return -1;
+	}
+	r->v[r->n++] = p;
+	return 0;
+}
+
+int
+registry_load(const struct worker_env *env, enum pst_kind kind, const char *instances,
+              struct pst_err *err)
+{
+	struct pst_str word;
+
+	while (settings_next_word(&instances, &word))
+		if (load_one(env, kind, word, err) != 0)
+			return -1;
+	return 0;
+}
+
+int
+registry_load_sections(const struct worker_env *env, enum pst_kind kind, struct pst_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < env->settings->section_count; i++) {
+		const struct plugin_section *s = &env->settings->sections[i];
+
+		if (s->kind == kind && load_one(env, kind, pst_str_c(s->instance), err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+registry_start(struct registry *r, const char *worker, struct pst_err *err)
+{
+	for (; r->started < r->n; r->started++)
+		if (plugin_start(r->v[r->started], worker, err) != 0)
+			return -1;
+	return 0;
+}
