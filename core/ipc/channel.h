@@ -19,9 +19,10 @@ int channel_create(int ends[2], int send_octets, struct pst_err *err);
  * queue is full, PST_E_PERM else. */
 int channel_send(int end, const void *data, size_t n, int fd, struct pst_err *err);
 
-/* Octets read; 0 where nothing waits; -1 with err (a message that was too long for cap is read
- * away and reported). *fd_out: a descriptor that came along, now the caller's (close-on-exec), or
- * -1; fd_out may be NULL, then descriptors are closed. */
+/* Octets read; 0 where nothing waits; -1 with err: PST_E_CLOSED where nobody holds the other end any
+ * more, PST_E_PERM else (a message that was too long for cap is read away and reported). *fd_out: a
+ * descriptor that came along, now the caller's (close-on-exec), or -1, also where this process has
+ * too many open to take it; fd_out may be NULL, then descriptors are closed. */
 ssize_t channel_recv(int end, void *data, size_t cap, int *fd_out, struct pst_err *err);
 
 #endif

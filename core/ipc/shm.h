@@ -70,9 +70,12 @@ struct session_row {
 	char user[80]; /* a longer name is cut here */
 };
 
+#define BOARD_MAX_PARTS 256
+
 struct board {
 	uint32_t rows;
 	uint32_t parts; /* each login slot allocates in its own part */
+	_Atomic uint32_t hint[BOARD_MAX_PARTS]; /* private: where in a part to look first */
 	struct session_row row[];
 };
 
@@ -81,6 +84,8 @@ void board_init(struct board *b, uint32_t rows, uint32_t parts);
 
 /* A free row of the part, now SESSION_LOGIN and the caller's; false: all are taken. */
 bool board_take(struct board *b, uint32_t part, uint32_t *row_out);
+
+/* Here and below, a row number that is none (a broken peer may send one) changes nothing. */
 void board_free(struct board *b, uint32_t row);
 
 /* Changes the owner and the state. */
@@ -95,11 +100,12 @@ uint32_t board_sweep(struct board *b, enum worker_kind kind, uint32_t slot);
 #define TLS_TICKET_KEY 64
 
 struct tls_share {
-	_Atomic uint32_t version; /* odd while the master writes */
-	uint8_t key[TLS_TICKET_KEY];
+	_Atomic uint32_t version; /* odd while the master writes; 0: no key was made yet */
+	_Atomic uint64_t key[TLS_TICKET_KEY / 8]; /* private: read it with tls_share_read */
 };
 
-/* A consistent copy; returns its version. The caller wipes it. */
+/* A consistent copy; returns its version. The caller wipes it. The master has called
+ * tls_share_renew before any reader was made. */
 uint32_t tls_share_read(const struct tls_share *t, uint8_t key_out[TLS_TICKET_KEY]);
 void tls_share_renew(struct tls_share *t); /* the master's: a new random key */
 

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Tickets: a few fields in a sealed box whose nonce is the ticket's number; see ticket.h. */
+#include "ipc/ticket.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "ipc/message.h"
+#include "ipc/wire.h"
+
+#define TICKET_FORMAT 1
+#define TICKET_LOCATION 4096 /* octets */
+#define PLAIN_MAX (WIRE_TICKET - PST_SEAL_OVERHEAD)
+
+struct ticket_desk {
+	struct ticket_office *office; /* borrowed */
+	struct pst_sealer *sealer;
+};
+
+void
+ticket_office_init(struct ticket_office *o)
+{
+	size_t i;
+
+	pst_random(o->key, sizeof(o->key));
+	atomic_store(&o->next, 1); /* 0 marks a place where nothing was served */
+	for (i = 0; i < TICKET_SERVED; i++)
+		atomic_store(&o->served[i], 0);
+}
+
+struct ticket_desk *
+ticket_desk_create(struct ticket_office *o)
+{
+	struct ticket_desk *d = pst_new(struct ticket_desk);
+
+	d->office = o;
+	d->sealer = pst_sealer_create(o->key);
+	return d;
+}
+
+void
+ticket_desk_destroy(struct ticket_desk *d)
+{
+	if (d == NULL)
+		return;
+	pst_sealer_destroy(d->sealer);
+	free(d);
+}
+
+size_t
+ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
+{
+	uint8_t plain[PLAIN_MAX];
+	struct msg_writer w = { .p = plain, .cap = sizeof(plain) };
+	size_t n;
+
+	if (t->sid.n > WIRE_SID || t->user.n > WIRE_USER || t->location.n > TICKET_LOCATION ||
+	    t->mechanism.n > WIRE_NAME)
+		return 0;
+	msg_put_u8(&w, TICKET_FORMAT);
+	msg_put_u32(&w, t->uid);
+	msg_put_u32(&w, t->gid);
+	msg_put_u64(&w, (uint64_t)(pst_now_ms() + TICKET_LIFE_MS));
+	msg_put_str(&w, t->sid);
+	msg_put_str(&w, t->user);
+	msg_put_str(&w, t->location);
+	msg_put_str(&w, t->mechanism);
+	n = msg_end(&w);
+	pst_assert(n > 0); /* the bounds above fit in together */
+	pst_seal(d->sealer, atomic_fetch_add(&d->office->next, 1),
+	         (struct pst_str){ (const char *)plain, n }, out);
+	return n + PST_SEAL_OVERHEAD;
+}
+
+/* True once for each number. A number whose place has seen a later one is taken for served: by
+ * then TICKET_SERVED others were made, more than a ticket's life allows. */
+static bool
+mark_served(struct ticket_office *o, uint64_t number)
+{
+	_Atomic uint64_t *place = &o->served[number % TICKET_SERVED];
+	uint64_t seen = atomic_load(place);
+
+	while (seen < number)
+		if (atomic_compare_exchange_weak(place, &seen, number))
+			return true;
+	return false;
+}
+
+static int
+read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
+{
+	struct msg_reader r = { .p = (const uint8_t *)plain.p, .left = plain.n };
+
+	if (msg_get_u8(&r) != TICKET_FORMAT)
+		return pst_err_set(err, PST_E_PERM, "ticket of another format");
+	t_out->uid = msg_get_u32(&r);
+	t_out->gid = msg_get_u32(&r);
+	t_out->expires_ms = (int64_t)msg_get_u64(&r);
+	t_out->sid = msg_get_str(&r, WIRE_SID);
+	t_out->user = msg_get_str(&r, WIRE_USER);
+	t_out->location = msg_get_str(&r, TICKET_LOCATION);
+	t_out->mechanism = msg_get_str(&r, WIRE_NAME);
+	return msg_close(&r, err);
+}
+
+int
+ticket_open(struct ticket_desk *d, struct pst_str sealed, struct pst_str sid, uint8_t *scratch,
+            struct ticket *t_out, struct pst_err *err)
+{
+	uint64_t number;
+	size_t n;
+
+	if (sealed.n > WIRE_TICKET)
+		return pst_err_set(err, PST_E_PERM, "ticket too long: %zu octets", sealed.n);
+	if (pst_unseal(d->sealer, sealed, scratch, &n, &number, err) != 0)
+		return -1;
+	if (read_fields((struct pst_str){ (const char *)scratch, n }, t_out, err) != 0)
+		return -1;
+	if (!pst_str_eq(t_out->sid, sid))
+		return pst_err_set(err, PST_E_PERM, "ticket of another session");
+	if (pst_now_ms() >= t_out->expires_ms)
+		return pst_err_set(err, PST_E_PERM, "ticket has expired");
+	if (!mark_served(d->office, number))
+		return pst_err_set(err, PST_E_PERM, "ticket was served before");
+	return 0;
+}
