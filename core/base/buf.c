@@ -34,10 +34,10 @@ grow(struct pst_buf *b, size_t cap)
 {
 	char *data = pst_alloc(cap);
 
-	if (b->len > 0)
+	if (b->data != NULL) {
 		memcpy(data, b->data, b->len);
-	if (b->data != NULL)
 		explicit_bzero(b->data, b->cap);
+	}
 	free(b->data);
 	b->data = data;
 	b->cap = cap;
