@@ -11,6 +11,12 @@ enum body_state {
 	AFTER_CR, /* in a line; a LF that comes now needs no CR of ours */
 };
 
+static size_t
+min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 void
 pop3_body_retr(struct pop3_body *b)
 {
@@ -33,12 +39,18 @@ note_text(struct pop3_body *b, const char *p, size_t n)
 	b->state = p[n - 1] == '\r' ? AFTER_CR : IN_LINE;
 }
 
-/* A line of TOP is complete; has_text: it was not the empty line. */
+static bool
+is_top(const struct pop3_body *b)
+{
+	return b->in_header || b->lines_left != UINT64_MAX;
+}
+
+/* A line of TOP is complete. */
 static void
-count_line(struct pop3_body *b, bool has_text)
+count_line(struct pop3_body *b)
 {
 	if (b->in_header)
-		b->in_header = has_text;
+		b->in_header = b->line_has_text;
 	else if (b->lines_left != UINT64_MAX)
 		b->lines_left--;
 	b->done = !b->in_header && b->lines_left == 0;
@@ -65,48 +77,105 @@ next_piece(const struct pop3_body *b, const char *p, size_t span)
 	return piece;
 }
 
+/* The octets from *run_at up to to, as they are. */
+static char *
+flush_run(char *o, const char **run_at, const char *to)
+{
+	memcpy(o, *run_at, (size_t)(to - *run_at));
+	o += to - *run_at;
+	*run_at = to;
+	return o;
+}
+
+/* RETR's whole lines of the n octets at *p_at, while out takes them even if each octet becomes two:
+ * so nothing here looks at the room. What needs no change goes out in one run, however many lines
+ * it is. Starts and ends at the start of a line. */
+static char *
+copy_lines(const char **p_at, size_t n, char *o, size_t *stuffed)
+{
+	const char *end = *p_at + n;
+	const char *line = *p_at;
+	const char *run = line;
+
+	while (line < end) {
+		const char *lf = memchr(line, '\n', (size_t)(end - line));
+
+		if (lf == NULL)
+			break;
+		if (*line == '.') {
+			o = flush_run(o, &run, line);
+			*o++ = '.';
+			++*stuffed;
+		}
+		if (lf == line || lf[-1] != '\r') {
+			o = flush_run(o, &run, lf);
+			*o++ = '\r';
+		}
+		line = lf + 1;
+	}
+	*p_at = line;
+	return flush_run(o, &run, line);
+}
+
+/* One line, or the part of it that is there and fits. *p_at moves past what was used: where that is
+ * nothing, out is full. Returns the new end of out. */
+static char *
+copy_piece(struct pop3_body *b, const char **p_at, const char *end, char *o, size_t room,
+           size_t *stuffed)
+{
+	const char *p = *p_at;
+	struct piece piece;
+
+	if (b->state == AT_LINE_START && *p == '.') {
+		if (room < 2)
+			return o;
+		memcpy(o, "..", 2);
+		++*stuffed;
+		note_text(b, p, 1);
+		*p_at = p + 1;
+		return o + 2;
+	}
+	piece = next_piece(b, p, min_size((size_t)(end - p), room));
+	memcpy(o, p, piece.n);
+	o += piece.n;
+	*p_at = p + piece.n;
+	/* Without a CR the LF takes two octets, and the text may have taken all but one. */
+	if (!piece.has_lf || (!piece.has_cr && room - piece.n < 2)) {
+		if (piece.n > 0)
+			note_text(b, p, piece.n);
+		return o;
+	}
+	if (!piece.has_cr)
+		*o++ = '\r';
+	*o++ = '\n';
+	++*p_at;
+	if (piece.n > (piece.has_cr ? 1u : 0u) || (piece.n == 1 && b->state == AFTER_CR))
+		b->line_has_text = true;
+	if (is_top(b))
+		count_line(b);
+	b->line_has_text = false;
+	b->state = AT_LINE_START;
+	return o;
+}
+
 size_t
 pop3_body_feed(struct pop3_body *b, struct pst_str *in, char *out, size_t cap)
 {
 	const char *p = in->p;
 	const char *end = p + in->n;
 	char *o = out;
-	char *o_end = out + cap;
 	size_t stuffed = 0;
 
-	while (p < end && o < o_end && !b->done) {
-		size_t room = (size_t)(o_end - o);
-		struct piece piece;
+	while (p < end && !b->done) {
+		size_t room = cap - (size_t)(o - out);
+		const char *before = p;
 
-		if (b->state == AT_LINE_START && *p == '.') {
-			if (room < 2)
-				break;
-			*o++ = '.';
-			*o++ = *p++;
-			stuffed++;
-			note_text(b, ".", 1);
-			continue;
-		}
-		piece = next_piece(b, p, (size_t)(end - p) < room ? (size_t)(end - p) : room);
-		memcpy(o, p, piece.n);
-		o += piece.n;
-		p += piece.n;
-		/* Without a CR the LF takes two octets, and the line's text may have taken all but
-		 * one. */
-		if (!piece.has_lf || (!piece.has_cr && o_end - o < 2)) {
-			if (piece.n == 0)
-				break;
-			note_text(b, p - piece.n, piece.n);
-			continue;
-		}
-		if (!piece.has_cr)
-			*o++ = '\r';
-		*o++ = *p++;
-		if (b->in_header || b->lines_left != UINT64_MAX)
-			count_line(b, b->line_has_text || piece.n > (piece.has_cr ? 1u : 0u) ||
-			                      (piece.n == 1 && b->state == AFTER_CR));
-		b->line_has_text = false;
-		b->state = AT_LINE_START;
+		if (b->state == AT_LINE_START && !is_top(b))
+			o = copy_lines(&p, min_size((size_t)(end - p), room / 2), o, &stuffed);
+		if (p == before)
+			o = copy_piece(b, &p, end, o, room, &stuffed);
+		if (p == before)
+			break;
 	}
 	*in = (struct pst_str){ p, (size_t)(end - p) };
 	b->octets += (uint64_t)(o - out) - stuffed;
