@@ -27,6 +27,37 @@ pst_sha256(const void *data, size_t n, uint8_t out[32])
 	pst_assert(gnutls_hash_fast(GNUTLS_DIG_SHA256, data, n, out) == 0);
 }
 
+static gnutls_digest_algorithm_t
+digest_algorithm(enum pst_digest d)
+{
+	switch (d) {
+	case PST_SHA1:
+		return GNUTLS_DIG_SHA1;
+	case PST_SHA256:
+		return GNUTLS_DIG_SHA256;
+	case PST_SHA512:
+		break;
+	}
+	return GNUTLS_DIG_SHA512;
+}
+
+size_t
+pst_digest_octets(enum pst_digest d)
+{
+	return gnutls_hash_get_len(digest_algorithm(d));
+}
+
+void
+pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out)
+{
+	gnutls_hash_hd_t hash;
+
+	pst_assert(gnutls_hash_init(&hash, digest_algorithm(d)) == 0);
+	pst_assert(a.n == 0 || gnutls_hash(hash, a.p, a.n) == 0);
+	pst_assert(b.n == 0 || gnutls_hash(hash, b.p, b.n) == 0);
+	gnutls_hash_deinit(hash, out);
+}
+
 void
 pst_hmac_sha256(struct pst_str key, struct pst_str data, uint8_t out[32])
 {
