@@ -22,8 +22,9 @@ struct scheme_cost {
 	int64_t max_memory; /* octets; a stored hash that asks for more is SCHEME_ERROR */
 };
 
-/* stored: with its {SCHEME} prefix, or in default_scheme. SCHEME_ERROR fills err (PST_E_PERM): an
- * unknown scheme, broken data, a cost above the bounds. */
+/* stored: with its {SCHEME} prefix, or in default_scheme (but "$6$…" and the like say themselves what
+ * they are). SCHEME_ERROR fills err (PST_E_PERM): an unknown or weak scheme, broken data, a cost
+ * above the bounds; PST_E_TEMP where there is no memory for it. */
 enum scheme_match scheme_verify(struct pst_str stored, struct pst_str password,
                                 const char *default_scheme, const struct scheme_cost *cost,
                                 struct pst_err *err);
