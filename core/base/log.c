@@ -91,14 +91,15 @@ pst_log_wants(enum pst_log_level level)
 	return level <= sink.level;
 }
 
-/* Escapes in place what would break the line; the text after limit is cut. */
+/* Appends what would not break the line, the rest as \xNN; the text after limit is cut. also: one
+ * more character that is not let through, or NUL. */
 static size_t
-escape(char *line, size_t n, size_t limit, const char *raw)
+escape(char *line, size_t n, size_t limit, const char *raw, char also)
 {
 	for (; *raw != '\0' && n + 4 < limit; raw++) {
 		unsigned char c = (unsigned char)*raw;
 
-		if (c < 0x20 || c == 0x7f || c == '\\')
+		if (c < 0x20 || c == 0x7f || c == '\\' || *raw == also)
 			n += (size_t)snprintf(line + n, limit - n, "\\x%02x", c);
 		else
 			line[n++] = (char)c;
@@ -126,6 +127,7 @@ begin_line(char *line, size_t limit, enum pst_log_level level, const char *event
 	return (size_t)n;
 }
 
+/* A space in the value would begin another pair: a user name must not look like a peer. */
 static size_t
 add_pair(char *line, size_t n, size_t limit, const char *key, struct pst_str value)
 {
@@ -133,8 +135,10 @@ add_pair(char *line, size_t n, size_t limit, const char *key, struct pst_str val
 
 	if (value.n == 0)
 		return n;
-	(void)snprintf(text, sizeof(text), " %s=%.*s", key, PST_ARG(value));
-	return escape(line, n, limit, text);
+	(void)snprintf(text, sizeof(text), " %s=", key);
+	n = escape(line, n, limit, text, '\0');
+	(void)snprintf(text, sizeof(text), "%.*s", PST_ARG(value));
+	return escape(line, n, limit, text, ' ');
 }
 
 void
@@ -157,8 +161,8 @@ pst_log_vwrite(enum pst_log_level level, const struct pst_log *ctx, const char *
 	}
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	if (text[0] != '\0') {
-		n = escape(line, n, limit, " ");
-		n = escape(line, n, limit, text);
+		n = escape(line, n, limit, " ", '\0');
+		n = escape(line, n, limit, text, '\0');
 	}
 	if (sink.is_syslog) {
 		if (send(sink.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -4,8 +4,9 @@
  *	2026-11-22T01:23:45.123Z info login.ok pid=12 worker=login sid=9f2c user=a@b.test mech=PLAIN
  *
  * The sink is opened by the master and inherited, for workers cannot open files: standard error,
- * a file (O_APPEND: a line is one write) or the system's log socket. Control characters, quotes
- * and backslashes in the text are escaped as \xNN, so that a line is always one line. */
+ * a file (O_APPEND: a line is one write) or the system's log socket. Control characters and
+ * backslashes are escaped as \xNN, so that a line is always one line; so are the spaces in sid, peer
+ * and user, so that a user name cannot look like another pair. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
