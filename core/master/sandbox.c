@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/* What each kind of worker keeps; see sandbox.h. Runs as root where the server does: the order of
+ * the steps is what makes it safe, and every step is checked. */
+#include "master/sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "config/settings.h"
+#include "master/landlock.h"
+#include "master/seccomp.h"
+#include "plugin/registry.h"
+
+#define MAX_PATHS 256
+#define PLUGIN_PATHS 32 /* of one plugin */
+
+struct path_list {
+	struct pst_arena *arena;
+	struct landlock_path v[MAX_PATHS];
+	size_t n;
+};
+
+static void
+add_path(struct path_list *list, struct pst_str path, enum landlock_access access)
+{
+	pst_assert(list->n < MAX_PATHS);
+	list->v[list->n].path = pst_arena_copy(list->arena, path);
+	list->v[list->n].access = access;
+	list->n++;
+}
+
+/* A folder itself; else the folder that holds the file: a rule stays with the inode, and a file
+ * that is replaced by rename(2) is a new one. SQLite makes its journal beside the database. */
+static void
+add_file_or_folder(struct path_list *list, const char *path, enum landlock_access access)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+
+	if (path[0] == '\0')
+		return;
+	if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || slash == NULL)
+		add_path(list, pst_str_c(path), access);
+	else
+		add_path(list, (struct pst_str){ path, slash == path ? 1 : (size_t)(slash - path) },
+		         access);
+}
+
+static void
+add_plugin_paths(struct path_list *list, const struct registry *r)
+{
+	size_t i, k;
+
+	for (i = 0; i < registry_count(r); i++) {
+		const char *paths[PLUGIN_PATHS];
+		enum pst_conf_type types[PLUGIN_PATHS];
+		size_t n = plugin_paths(registry_at(r, i), paths, types, PLUGIN_PATHS);
+
+		pst_assert(n <= PLUGIN_PATHS);
+		for (k = 0; k < n; k++)
+			add_file_or_folder(list, paths[k],
+			                   types[k] == PST_CONF_T_WRITE_PATH ? LANDLOCK_WRITE
+			                                                     : LANDLOCK_READ);
+	}
+}
+
+/* "maildir:/srv/mail/%{domain}/x" lies below /srv/mail. */
+static struct pst_str
+fixed_folder(const char *location)
+{
+	const char *colon = strchr(location, ':');
+	const char *path = colon != NULL ? colon + 1 : location;
+	size_t n = strcspn(path, "%");
+
+	while (n > 1 && path[n - 1] != '/' && path[n] != '\0')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return (struct pst_str){ path, n };
+}
+
+static void
+add_mail_roots(struct path_list *list, const struct mail_settings *mail)
+{
+	const char *roots = mail->roots;
+	struct pst_str word;
+
+	if (roots[0] == '\0' && mail->location[0] != '\0')
+		add_path(list, fixed_folder(mail->location), LANDLOCK_WRITE);
+	while (settings_next_word(&roots, &word))
+		add_path(list, word, LANDLOCK_WRITE);
+}
+
+/* login: nothing at all. The others: what their kind reads and what their plugins' settings name. */
+static void
+collect_paths(struct path_list *list, const struct worker_env *env)
+{
+	add_plugin_paths(list, env->plugins);
+	switch (env->kind) {
+	case WORKER_KEYS:
+		add_path(list, pst_str_c(env->settings->tls.directory), LANDLOCK_READ);
+		break;
+	case WORKER_AUTH:
+		add_path(list, PST_LIT("/dev/urandom"), LANDLOCK_READ); /* SQLite's seed */
+		break;
+	case WORKER_MAIL:
+		add_mail_roots(list, &env->settings->mail);
+		break;
+	case WORKER_LOGIN:
+	case WORKER_KINDS:
+		break;
+	}
+#ifdef PST_SANITIZE
+	add_path(list, PST_LIT("/proc"), LANDLOCK_READ); /* for its reports */
+#endif
+}
+
+/* sqlite alone needs no socket; any other backend may. */
+static bool
+may_connect(const struct worker_env *env)
+{
+	size_t i;
+
+	if (env->kind != WORKER_AUTH)
+		return false;
+	for (i = 0; i < registry_count(env->plugins); i++) {
+		const struct pst_plugin *p = plugin_descriptor(registry_at(env->plugins, i));
+
+		if (p->kind == PST_AUTH && strcmp(p->name, "sqlite") != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_bits(struct slot_row *row, uint32_t bits)
+{
+	(void)atomic_fetch_or(&row->sandbox, bits);
+}
+
+static int
+enter_empty_root(const struct worker_env *env, struct pst_err *err)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/empty", env->settings->server.runtime_dir);
+	if (chdir(path) != 0 || chroot(".") != 0 || chdir("/") != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: chroot %s", path);
+	add_bits(env->self, SANDBOX_CHROOT);
+	return 0;
+}
+
+/* keep: a mask of capabilities below 32. */
+static int
+set_capabilities(uint32_t keep, struct pst_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { .effective = keep, .permitted = keep } };
+
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &head, data) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: capset");
+	return 0;
+}
+
+static int
+check_no_capabilities(struct pst_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	if (syscall(SYS_capget, &head, data) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: capget");
+	if ((data[0].permitted | data[0].effective | data[1].permitted | data[1].effective) != 0)
+		return pst_err_set(err, PST_E_PERM, "sandbox: capabilities are left");
+	return 0;
+}
+
+static void
+empty_bounding_set(void)
+{
+	unsigned long cap;
+
+	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* no_new_privs makes it harmless */
+}
+
+/* Groups first, then gid, then uid: the other way round the first two are refused. */
+static int
+become(uid_t uid, gid_t gid, struct pst_err *err)
+{
+	uid_t r, e, s;
+	gid_t rg, eg, sg;
+
+	if (uid == 0 || gid == 0)
+		return pst_err_set(err, PST_E_PERM, "sandbox: uid %d gid %d: never root", (int)uid,
+		                   (int)gid);
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: keepcaps");
+	if (setgroups(1, &gid) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: setgroups");
+	if (setresgid(gid, gid, gid) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: setresgid %d", (int)gid);
+	if (setresuid(uid, uid, uid) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: setresuid %d", (int)uid);
+	if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid ||
+	    getresgid(&rg, &eg, &sg) != 0 || rg != gid || eg != gid || sg != gid)
+		return pst_err_set(err, PST_E_PERM, "sandbox: the ids are not %d:%d", (int)uid,
+		                   (int)gid);
+	if (setuid(0) == 0 || seteuid(0) == 0)
+		return pst_err_set(err, PST_E_PERM, "sandbox: root came back");
+	return check_no_capabilities(err);
+}
+
+/* setresuid has cleared the death signal, so this comes after it. */
+static int
+bind_to_master(const struct sandbox_plan *plan, struct pst_err *err)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: parent death signal");
+	if (plan != NULL && getppid() != plan->master)
+		return pst_err_set(err, PST_E_CLOSED, "the master is gone");
+	return 0;
+}
+
+/* Other processes of the same user may not look into this one, and it leaves no core. */
+static int
+forbid_looking(struct pst_err *err)
+{
+#ifndef PST_SANITIZE /* the leak checker looks into its own process from outside */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: dumpable");
+#else
+	(void)err;
+#endif
+	return 0;
+}
+
+static int
+close_landlock(const struct worker_env *env, const struct landlock_rules *rules,
+               struct pst_err *err)
+{
+	int abi;
+
+	if (landlock_close(rules, &abi, err) != 0)
+		return -1;
+	if (abi > 0)
+		add_bits(env->self, SANDBOX_LANDLOCK);
+	atomic_store(&env->self->landlock_abi, (uint32_t)abi);
+	return 0;
+}
+
+static int
+close_seccomp(const struct worker_env *env, enum seccomp_stage stage, struct pst_err *err)
+{
+	bool on;
+
+	if (seccomp_close(env->kind, stage, may_connect(env), &on, err) != 0)
+		return -1;
+	if (on)
+		add_bits(env->self, SANDBOX_SECCOMP);
+	return 0;
+}
+
+static int
+close_kernel_doors(const struct worker_env *env, enum seccomp_stage stage, struct pst_err *err)
+{
+	struct path_list list = { .arena = pst_arena_create() };
+	struct landlock_rules rules = { .paths = list.v, .may_connect = may_connect(env) };
+	int rc = -1;
+
+	collect_paths(&list, env);
+	rules.path_count = list.n;
+	if (close_landlock(env, &rules, err) != 0)
+		goto out;
+	rc = close_seccomp(env, stage, err);
+out:
+	pst_arena_destroy(list.arena);
+	return rc;
+}
+
+static int
+set_no_new_privs(const struct worker_env *env, struct pst_err *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: no_new_privs");
+	add_bits(env->self, SANDBOX_NO_NEW_PRIVS);
+	return 0;
+}
+
+static bool
+is_waiting(const struct worker_env *env)
+{
+	return env->kind == WORKER_MAIL && env->settings->mail.run_as == RUN_AS_USER;
+}
+
+static int
+drop_root(const struct worker_env *env, const struct sandbox_plan *plan, struct pst_err *err)
+{
+	const uint32_t become_somebody = 1u << CAP_SETUID | 1u << CAP_SETGID;
+
+	if (!plan->is_root)
+		return set_capabilities(0, err); /* a service manager may have left some */
+	empty_bounding_set();
+	if (is_waiting(env))
+		return set_capabilities(become_somebody, err);
+	if (env->kind == WORKER_LOGIN && enter_empty_root(env, err) != 0)
+		return -1;
+	if (become(plan->uid, plan->gid, err) != 0)
+		return -1;
+	add_bits(env->self, SANDBOX_OWN_USER);
+	return 0;
+}
+
+int
+sandbox_close(const struct worker_env *env, const struct sandbox_plan *plan, struct pst_err *err)
+{
+	bool is_on = env->settings->server.sandbox != SANDBOX_OFF;
+
+	atomic_store(&env->self->sandbox, 0);
+	atomic_store(&env->self->landlock_abi, 0);
+	if (drop_root(env, plan, err) != 0 || set_no_new_privs(env, err) != 0 ||
+	    bind_to_master(plan, err) != 0 || forbid_looking(err) != 0)
+		return -1;
+	if (!is_on)
+		return 0;
+	return close_kernel_doors(env, is_waiting(env) ? SECCOMP_WAITING : SECCOMP_FINAL, err);
+}
+
+static int
+check_ids(const struct worker_env *env, uid_t uid, gid_t gid, struct pst_err *err)
+{
+	const struct mail_settings *mail = &env->settings->mail;
+
+	if (uid == 0 || gid == 0 || (int64_t)uid < mail->first_uid ||
+	    (int64_t)gid < mail->first_gid)
+		return pst_err_set(err, PST_E_PERM,
+		                   "uid %u gid %u is below mail.first_uid or mail.first_gid", uid,
+		                   gid);
+	return 0;
+}
+
+/* The maildrop and nothing else; where it is a file, its folder, for its lock and its next version
+ * (the user's own rights bound that). */
+static int
+close_around_maildrop(const struct worker_env *env, const char *path, struct pst_err *err)
+{
+	struct path_list list = { .arena = pst_arena_create() };
+	struct landlock_rules rules = { .paths = list.v };
+	int rc;
+
+	add_file_or_folder(&list, path, LANDLOCK_WRITE);
+	add_plugin_paths(&list, env->plugins);
+#ifdef PST_SANITIZE
+	add_path(&list, PST_LIT("/proc"), LANDLOCK_READ);
+#endif
+	rules.path_count = list.n;
+	rc = close_landlock(env, &rules, err);
+	pst_arena_destroy(list.arena);
+	return rc;
+}
+
+int
+sandbox_confine(const struct worker_env *env, uid_t uid, gid_t gid, const char *path,
+                struct pst_err *err)
+{
+	bool is_on = env->settings->server.sandbox != SANDBOX_OFF;
+
+	if (geteuid() == 0) {
+		if (check_ids(env, uid, gid, err) != 0 || become(uid, gid, err) != 0)
+			return -1;
+		add_bits(env->self, SANDBOX_OWN_USER);
+	} else if (uid != geteuid()) {
+		return pst_err_set(err, PST_E_PERM,
+		                   "the server was not started as root: it cannot become uid %u",
+		                   uid);
+	}
+	if (bind_to_master(NULL, err) != 0 || forbid_looking(err) != 0)
+		return -1;
+	if (is_on && (close_around_maildrop(env, path, err) != 0 ||
+	              close_seccomp(env, SECCOMP_FINAL, err) != 0))
+		return -1;
+	return 0;
+}
+
+static void
+append(char *out, size_t cap, const char *what)
+{
+	size_t n = strlen(out);
+
+	(void)snprintf(out + n, cap - n, "%s%s", n > 0 ? ", " : "", what);
+}
+
+void
+sandbox_missing(bool is_root, char *out, size_t cap)
+{
+	int abi = landlock_abi();
+
+	out[0] = '\0';
+	if (!is_root)
+		append(out, cap, "own users and chroot (not started as root)");
+	if (abi == 0)
+		append(out, cap, "Landlock (kernel 5.13)");
+	else if (abi < 4)
+		append(out, cap, "Landlock's network rules (kernel 6.7)");
+	else if (abi < 6)
+		append(out, cap, "Landlock's signal scope (kernel 6.12)");
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)
+		append(out, cap, "seccomp");
+#ifdef PST_SANITIZE
+	append(out, cap, "seccomp's allow-list (sanitizer build)");
+#endif
+}
+
+void
+sandbox_describe(const struct slot_row *row, char *out, size_t cap)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = { { SANDBOX_NO_NEW_PRIVS, "nnp" },
+		      { SANDBOX_SECCOMP, "seccomp" },
+		      { SANDBOX_LANDLOCK, "landlock" },
+		      { SANDBOX_CHROOT, "chroot" },
+		      { SANDBOX_OWN_USER, "user" } };
+	uint32_t bits = atomic_load(&row->sandbox);
+	size_t used = 0, i;
+
+	out[0] = '\0';
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int n;
+
+		if ((bits & names[i].bit) == 0 || used >= cap)
+			continue;
+		n = snprintf(out + used, cap - used, "%s%s", used > 0 ? " " : "", names[i].name);
+		used += n > 0 ? (size_t)n : 0;
+		if (names[i].bit == SANDBOX_LANDLOCK && used < cap) {
+			n = snprintf(out + used, cap - used, ":%u",
+			             atomic_load(&row->landlock_abi));
+			used += n > 0 ? (size_t)n : 0;
+		}
+	}
+}
