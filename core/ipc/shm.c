@@ -35,14 +35,26 @@ shm_destroy(void *p, size_t octets)
 		(void)munmap(p, octets); /* fails only for an address that is none */
 }
 
+static void
+copy_text(char *to, size_t cap, struct pst_str text)
+{
+	size_t n = text.n < cap - 1 ? text.n : cap - 1;
+
+	if (n > 0)
+		memcpy(to, text.p, n);
+	to[n] = '\0';
+}
+
 void
 slot_doing(struct slot_row *row, struct pst_str text)
 {
-	size_t n = text.n < sizeof(row->doing) - 1 ? text.n : sizeof(row->doing) - 1;
+	copy_text(row->doing, sizeof(row->doing), text);
+}
 
-	if (n > 0)
-		memcpy(row->doing, text.p, n);
-	row->doing[n] = '\0';
+void
+slot_failure(struct slot_row *row, struct pst_str text)
+{
+	copy_text(row->failure, sizeof(row->failure), text);
 }
 
 /* ---- Scoreboard ---- */

@@ -47,11 +47,15 @@ struct slot_row {
 	_Atomic uint64_t asker_request;
 	_Atomic uint32_t deaths; /* the master's */
 	_Atomic int64_t started_ms;
-	char doing[64]; /* for the log if it dies; text without secrets, ended by NUL */
+	char doing[64];    /* for the log if it dies; text without secrets, ended by NUL */
+	char failure[256]; /* why it could not start, for who asked for the reload; likewise */
 };
 
 /* Tells what the worker is at, cheaply: copies at most 63 octets. */
 void slot_doing(struct slot_row *row, struct pst_str text);
+
+/* Tells why it ends, where it can say so. */
+void slot_failure(struct slot_row *row, struct pst_str text);
 
 /* ---- Scoreboard: one row a session. login and mail write it, the master reads it. ---- */
 
@@ -74,7 +78,7 @@ struct session_row {
 
 struct board {
 	uint32_t rows;
-	uint32_t parts; /* each login slot allocates in its own part */
+	uint32_t parts;                         /* each login slot allocates in its own part */
 	_Atomic uint32_t hint[BOARD_MAX_PARTS]; /* private: where in a part to look first */
 	struct session_row row[];
 };

@@ -111,8 +111,8 @@ check_tls_directory(const struct settings *s, const struct conf_texts *t,
 		                  "NAME/privkey.pem in it",
 		                  s->tls.directory, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
-		conf_problems_add(problems, line->file, line->line, "tls.directory: %s: not a folder",
-		                  s->tls.directory);
+		conf_problems_add(problems, line->file, line->line,
+		                  "tls.directory: %s: not a folder", s->tls.directory);
 }
 
 static void
@@ -135,16 +135,17 @@ find_users(const struct settings *s, const struct conf_texts *t, struct report *
 		const struct passwd *pw = getpwnam(wanted[i].name);
 
 		if (pw == NULL)
-			conf_problems_add(problems, line->file, line->line,
-			                  "%s: there is no system user \"%s\"; add it (useradd -r -M "
-			                  "-s /usr/sbin/nologin %s) or name another",
-			                  wanted[i].path, wanted[i].name, wanted[i].name);
+			conf_problems_add(
+				problems, line->file, line->line,
+				"%s: there is no system user \"%s\"; add it (useradd -r -M "
+				"-s /usr/sbin/nologin %s) or name another",
+				wanted[i].path, wanted[i].name, wanted[i].name);
 		else if (pw->pw_uid == 0)
 			conf_problems_add(problems, line->file, line->line, "%s: \"%s\" is root",
 			                  wanted[i].path, wanted[i].name);
 		else
 			report->users[wanted[i].kind] =
-			        (struct conf_user){ pw->pw_uid, pw->pw_gid };
+				(struct conf_user){ pw->pw_uid, pw->pw_gid };
 	}
 }
 

@@ -35,11 +35,11 @@ struct path_beneath_attr {
 #define FS_REMOVE_FILE (1u << 5)
 #define FS_MAKE_DIR (1u << 7)
 #define FS_MAKE_REG (1u << 8)
-#define FS_ALL_1 ((1u << 13) - 1)  /* ABI 1 */
-#define FS_REFER (1u << 13)        /* ABI 2: rename and link between folders */
-#define FS_TRUNCATE (1u << 14)     /* ABI 3 */
-#define FS_IOCTL_DEV (1u << 15)    /* ABI 5 */
-#define NET_BIND_TCP (1u << 0)     /* ABI 4 */
+#define FS_ALL_1 ((1u << 13) - 1) /* ABI 1 */
+#define FS_REFER (1u << 13)       /* ABI 2: rename and link between folders */
+#define FS_TRUNCATE (1u << 14)    /* ABI 3 */
+#define FS_IOCTL_DEV (1u << 15)   /* ABI 5 */
+#define NET_BIND_TCP (1u << 0)    /* ABI 4 */
 #define NET_CONNECT_TCP (1u << 1)
 #define SCOPE_ABSTRACT_SOCKET (1u << 0) /* ABI 6 */
 #define SCOPE_SIGNAL (1u << 1)

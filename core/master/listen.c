@@ -189,7 +189,8 @@ explain_bind(const struct listener_settings *s, struct pst_err *err)
 	const char *hint = "";
 
 	if (errno == EADDRINUSE)
-		hint = "; another program has this port: see `ss -ltnp`, stop it or choose another port";
+		hint = "; another program has this port: see `ss -ltnp`, stop it or choose another "
+		       "port";
 	else if (errno == EACCES)
 		hint = "; ports below 1024 need root (or CAP_NET_BIND_SERVICE)";
 	else if (errno == EADDRNOTAVAIL)
@@ -239,8 +240,8 @@ probe(const struct listen_set *l, const struct place *p, const struct listener_s
 }
 
 static int
-open_place(struct listen_set *l, struct place *p, const struct listener_settings *s,
-           uint32_t slots, struct pst_err *err)
+open_place(struct listen_set *l, struct place *p, const struct listener_settings *s, uint32_t slots,
+           struct pst_err *err)
 {
 	uint32_t i;
 
@@ -280,9 +281,10 @@ check_doubles(const struct settings *s, struct pst_err *err)
 			const struct listener_settings *a = &s->listeners[k], *b = &s->listeners[i];
 
 			if (a->port == b->port && strcmp(a->address, b->address) == 0)
-				return pst_err_set(err, PST_E_PERM,
-				                   "listener.%s and listener.%s are both %s port %d",
-				                   a->name, b->name, a->address, (int)a->port);
+				return pst_err_set(
+					err, PST_E_PERM,
+					"listener.%s and listener.%s are both %s port %d", a->name,
+					b->name, a->address, (int)a->port);
 		}
 	return 0;
 }

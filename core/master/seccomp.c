@@ -32,11 +32,12 @@ static const struct {
 	const char *names; /* separated by spaces; one that this system lacks is passed over */
 } allowed[] = {
 	/* memory, threads, time */
-	{ ON_ALL, "brk munmap mremap madvise futex futex_waitv set_robust_list get_robust_list rseq "
-	          "sched_yield sched_getaffinity getcpu membarrier gettid getpid getppid getuid "
-	          "geteuid getgid getegid getresuid getresgid getgroups getrusage getrlimit uname "
-	          "sysinfo exit exit_group clock_gettime clock_getres clock_nanosleep nanosleep "
-	          "gettimeofday time times getrandom restart_syscall arch_prctl" },
+	{ ON_ALL,
+	  "brk munmap mremap madvise futex futex_waitv set_robust_list get_robust_list rseq "
+	  "sched_yield sched_getaffinity getcpu membarrier gettid getpid getppid getuid "
+	  "geteuid getgid getegid getresuid getresgid getgroups getrusage getrlimit uname "
+	  "sysinfo exit exit_group clock_gettime clock_getres clock_nanosleep nanosleep "
+	  "gettimeofday time times getrandom restart_syscall arch_prctl" },
 	/* signals to itself */
 	{ ON_ALL, "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait rt_sigpending "
 	          "rt_sigsuspend sigaltstack pause" },
@@ -68,31 +69,31 @@ static const struct {
 /* Refused with EPERM where the kind's list does not have them: what an intruder would try, and what
  * a library asks for and must hear a plain no. Whatever is neither here nor above is ENOSYS. */
 static const char refused[] =
-        "open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 "
-        "readlink readlinkat getdents getdents64 name_to_handle_at open_by_handle_at "
-        "unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink "
-        "symlinkat mknod mknodat truncate ftruncate fallocate chmod fchmod fchmodat chown fchown "
-        "lchown fchownat utime utimes utimensat setxattr lsetxattr fsetxattr getxattr lgetxattr "
-        "fgetxattr listxattr flistxattr removexattr "
-        "socket connect bind listen accept accept4 "
-        "execve execveat fork vfork kill tkill rt_sigqueueinfo rt_tgsigqueueinfo "
-        "pidfd_open pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev "
-        "process_madvise ptrace kcmp "
-        "mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick "
-        "mount_setattr unshare setns chdir fchdir "
-        "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset "
-        "capget setsid setpgid setpriority sched_setscheduler sched_setaffinity setrlimit "
-        "personality seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self "
-        "bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register "
-        "add_key request_key keyctl init_module finit_module delete_module kexec_load "
-        "kexec_file_load reboot swapon swapoff sethostname setdomainname settimeofday "
-        "clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt acct quotactl syslog "
-        "nfsservctl vhangup lookup_dcookie fanotify_init memfd_create memfd_secret "
-        "shmget shmat shmctl semget semop msgget mq_open";
+	"open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 "
+	"readlink readlinkat getdents getdents64 name_to_handle_at open_by_handle_at "
+	"unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink "
+	"symlinkat mknod mknodat truncate ftruncate fallocate chmod fchmod fchmodat chown fchown "
+	"lchown fchownat utime utimes utimensat setxattr lsetxattr fsetxattr getxattr lgetxattr "
+	"fgetxattr listxattr flistxattr removexattr "
+	"socket connect bind listen accept accept4 "
+	"execve execveat fork vfork kill tkill rt_sigqueueinfo rt_tgsigqueueinfo "
+	"pidfd_open pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev "
+	"process_madvise ptrace kcmp "
+	"mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick "
+	"mount_setattr unshare setns chdir fchdir "
+	"setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset "
+	"capget setsid setpgid setpriority sched_setscheduler sched_setaffinity setrlimit "
+	"personality seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self "
+	"bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register "
+	"add_key request_key keyctl init_module finit_module delete_module kexec_load "
+	"kexec_file_load reboot swapon swapoff sethostname setdomainname settimeofday "
+	"clock_settime clock_adjtime adjtimex iopl ioperm modify_ldt acct quotactl syslog "
+	"nfsservctl vhangup lookup_dcookie fanotify_init memfd_create memfd_secret "
+	"shmget shmat shmctl semget semop msgget mq_open";
 
 /* What the sanitizers' own runtime must keep. */
 static const char sanitizer_needs[] = "open openat stat lstat newfstatat readlink readlinkat "
-                                      "access ptrace fork personality getdents64 getdents";
+				      "access ptrace fork personality getdents64 getdents";
 
 struct filter {
 	scmp_filter_ctx ctx;
@@ -207,7 +208,7 @@ allow_with_arguments(struct filter *f)
 	static const unsigned long requests[] = { FIONBIO, FIOCLEX, FIONREAD, TCGETS };
 	const struct scmp_arg_cmp set_name = SCMP_CMP64(0, SCMP_CMP_EQ, PR_SET_NAME);
 	const struct scmp_arg_cmp thread =
-	        SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
+		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
 	const struct scmp_arg_cmp process = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
 	size_t i;
 

@@ -12,14 +12,16 @@ struct registry {
 	struct plugin *v[REGISTRY_MAX]; /* owned */
 	size_t n;
 	size_t started;          /* v[0 … started-1] are */
+	struct slot_row *self;   /* borrowed, may be NULL */
 	struct pst_arena *arena; /* names, and what conf_problems needs */
 };
 
 struct registry *
-registry_create(void)
+registry_create(struct slot_row *self)
 {
 	struct registry *r = pst_new(struct registry);
 
+	r->self = self;
 	r->arena = pst_arena_create();
 	return r;
 }
@@ -149,7 +151,10 @@ int
 registry_start(struct registry *r, const char *worker, struct pst_err *err)
 {
 	for (; r->started < r->n; r->started++)
-		if (plugin_start(r->v[r->started], worker, err) != 0)
+		if (plugin_start(r->v[r->started], worker, err) != 0) {
+			if (r->self != NULL)
+				slot_failure(r->self, pst_str_c(err->text));
 			return -1;
+		}
 	return 0;
 }

@@ -21,7 +21,10 @@ struct registry;
 
 #define REGISTRY_MAX 64 /* plugins in one worker */
 
-struct registry *registry_create(void);
+struct slot_row;
+
+/* self: where a plugin that does not start says why, for the master; may be NULL. */
+struct registry *registry_create(struct slot_row *self);
 void registry_destroy(struct registry *r); /* stops and unloads all; accepts NULL */
 
 /* Loads the instances (names separated by spaces; settings->auth.backends is one such list) and

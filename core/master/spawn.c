@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Forks a worker; see spawn.h. The child runs as root where the server does until sandbox_close:
+ * it loads plugins and touches nothing that a client sent. */
+#include "master/spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "master/hostile.h"
+#include "plugin/registry.h"
+
+void
+spawn_reset_signals(void)
+{
+	static const int defaults[] = { SIGCHLD, SIGTERM, SIGUSR1 };
+	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE };
+	sigset_t none;
+	size_t i;
+
+	for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+		(void)signal(defaults[i], SIG_DFL);
+	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		(void)signal(ignored[i], SIG_IGN);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int
+compare_ints(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Everything but 0, 1, 2, the log and the n of fds. */
+static void
+close_others(const int *fds, size_t n)
+{
+	int *keep = pst_new_array(int, n + 2);
+	unsigned from = STDERR_FILENO + 1;
+	size_t used = 0, i;
+
+	keep[used++] = pst_log_fd();
+	for (i = 0; i < n; i++)
+		keep[used++] = fds[i];
+	qsort(keep, used, sizeof(*keep), compare_ints);
+	for (i = 0; i < used; i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if (keep[i] > (int)from)
+			(void)close_range(from, (unsigned)keep[i] - 1, 0);
+		from = (unsigned)keep[i] + 1;
+	}
+	(void)close_range(from, ~0u, 0);
+	free(keep);
+}
+
+/* The texts of this kind's plugin sections, out of the mappings, which go. */
+static int
+take_sections(struct spawn *s, struct pst_err *err)
+{
+	struct pst_arena *arena = pst_arena_create(); /* process lifetime */
+	struct conf_texts *all = pst_arena_alloc(arena, sizeof(*all));
+	size_t i, k;
+
+	conf_texts_init(all, arena);
+	for (i = 0; i < CONF_PARTS; i++) {
+		struct conf_texts part;
+		struct pst_str image;
+
+		if (s->images[i] == NULL)
+			continue;
+		image.p = (const char *)s->images[i]->data;
+		image.n = s->images[i]->n;
+		conf_texts_init(&part, arena);
+		if (conf_texts_decode(&part, image, err) != 0)
+			return -1;
+		for (k = 0; k < part.n; k++)
+			conf_texts_set(all, pst_str_c(part.v[k].path), pst_str_c(part.v[k].value),
+			               part.v[k].file, part.v[k].line);
+	}
+	s->env.sections = all;
+	return 0;
+}
+
+static int
+get_ready(struct spawn *s, struct pst_err *err)
+{
+	void *keep[SPAWN_MAX_REGIONS + CONF_PARTS];
+	size_t i;
+
+	memcpy(keep, s->keep, sizeof(s->keep));
+	for (i = 0; i < CONF_PARTS; i++) {
+		union {
+			const struct conf_image *in;
+			void *out;
+		} image = { s->images[i] };
+
+		keep[SPAWN_MAX_REGIONS + i] = image.out;
+	}
+	close_others(s->fds, s->fd_count);
+	region_keep(s->regions, keep, SPAWN_MAX_REGIONS + CONF_PARTS);
+	if (take_sections(s, err) != 0)
+		return -1;
+	region_keep(s->regions, s->keep, SPAWN_MAX_REGIONS);
+
+	s->env.plugins = registry_create(s->env.self);
+	if (s->code->load != NULL && s->code->load(&s->env, err) != 0)
+		return -1;
+	return sandbox_close(&s->env, &s->sandbox, err);
+}
+
+static void PST_NORETURN
+leave(int status)
+{
+#ifdef PST_SANITIZE
+	exit(status); /* the leak checker runs at exit */
+#else
+	_exit(status);
+#endif
+}
+
+static void PST_NORETURN
+run_child(struct spawn *s)
+{
+	char name[16];
+	struct pst_err err;
+	int status;
+
+	spawn_reset_signals();
+	(void)snprintf(name, sizeof(name), "postern-%s", worker_kind_names[s->env.kind]);
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	pst_log_set_worker(worker_kind_names[s->env.kind]);
+	if (get_ready(s, &err) != 0) {
+		slot_failure(s->env.self, pst_str_c(err.text));
+		pst_log_error(NULL, "worker.failed", "slot=%u reason=\"%s\"", s->env.slot,
+		              err.text);
+		leave(1);
+	}
+	hostile_steps(&s->env, s->sandbox.master);
+	status = s->code->run(&s->env);
+	registry_destroy(s->env.plugins);
+	leave(status);
+}
+
+pid_t
+spawn_worker(struct spawn *s, struct pst_err *err)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return pst_err_sys(err, PST_E_TEMP, "fork");
+	if (pid == 0)
+		run_child(s);
+	return pid;
+}
