@@ -133,9 +133,24 @@ struct settings_group {
 /* Ended by a row with name NULL. */
 extern const struct settings_group settings_groups[];
 
+/* The rows of one listener, which are also those of the group "listener". */
+extern const struct pst_conf_key settings_listener_keys[];
+
+/* The listeners of a file that has none, as texts. Ended by a row with path NULL. */
+struct settings_builtin {
+	const char *path;
+	const char *value;
+};
+
+extern const struct settings_builtin settings_builtins[];
+
 /* All of the core's settings from t. Unknown names (with the nearest known one), bad values and
  * settings that do not go together are problems; the keys of plugin sections are not looked at. */
 void settings_load(const struct conf_texts *t, struct settings *out, struct conf_problems *p);
+
+/* What is allowed but deserves a word: not errors. */
+void settings_notes(const struct conf_texts *t, const struct settings *s,
+                    struct conf_problems *notes);
 
 /* The section of an instance, or NULL. */
 const struct plugin_section *settings_section(const struct settings *s, enum pst_kind kind,
@@ -143,5 +158,12 @@ const struct plugin_section *settings_section(const struct settings *s, enum pst
 
 /* Takes the next word of a list setting off *list; false at its end. */
 bool settings_next_word(const char **list, struct pst_str *word_out);
+
+/* A name that an admin or a plugin's author may choose: [a-z][a-z0-9_]*, at most 63 octets. */
+#define SETTINGS_NAME_MAX 63
+bool settings_is_name(struct pst_str name);
+
+/* "auth", "storage" or "policy": the group that holds the sections of the kind. */
+const char *settings_kind_group(enum pst_kind kind);
 
 #endif

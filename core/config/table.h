@@ -21,6 +21,16 @@ int conf_value_parse(const struct pst_conf_key *key, struct pst_str text, struct
 /* The row, or NULL. */
 const struct pst_conf_key *conf_table_find(const struct pst_conf_key *keys, struct pst_str key);
 
+/* A problem for each text PREFIX.KEY whose key is no row of keys; also is one more name that is
+ * known, or NULL. */
+void conf_table_check_names(const struct pst_conf_key *keys, const char *prefix, const char *also,
+                            const struct conf_texts *t, struct conf_problems *p);
+
+/* The problem "unknown setting", with the nearest of n names (which follow "PREFIX."; prefix may be
+ * empty) to what was typed. */
+void conf_unknown_add(const struct conf_text *text, const char *typed, const char *const *names,
+                      size_t n, const char *prefix, struct conf_problems *p);
+
 /* The known name nearest to a mistyped one, or NULL where none is near. */
 const char *conf_nearest(const char *const *names, size_t n, const char *typed);
 

@@ -22,6 +22,9 @@ struct conf_text {
 	unsigned line;
 };
 
+/* The value of a group that holds nothing: that it is there may matter, as of "storage.maildir". */
+#define CONF_EMPTY_GROUP "{}"
+
 /* Grows; texts live in the arena that was given at init. Order is that of the file; a later path
  * that is there already (--set) takes the place of the earlier. */
 struct conf_texts {
@@ -43,13 +46,14 @@ struct conf_problems {
 };
 
 void conf_problems_init(struct conf_problems *p, struct pst_arena *arena);
+/* file: NULL where it is about none, "" for the command line. Control characters become '?'. */
 void conf_problems_add(struct conf_problems *p, const char *file, unsigned line, const char *fmt,
                        ...) PST_PRINTF(4, 5);
 
-/* Reads a libconfig file (with @include) and then the "PATH=VALUE" of sets. Problems that stop the
- * reading are added to p; whatever could be read is in t. Integers that libconfig could cut in
- * silence are refused ("write it as a string"). A list of strings becomes its members joined by
- * single spaces. */
+/* Reads a libconfig file (path may be NULL: none) with what it includes (@include, relative to the
+ * file's folder) and then the "PATH=VALUE" of sets. Problems that stop the reading are added to p;
+ * whatever could be read is in t. Integers that libconfig could cut in silence are refused ("write it
+ * as a string"). A list of strings becomes its members joined by single spaces. */
 void conf_file_read(const char *path, const char *const *sets, size_t set_count,
                     struct conf_texts *t, struct conf_problems *p);
 
