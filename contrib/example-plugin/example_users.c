@@ -12,8 +12,7 @@
 #include <postern/auth.h>
 
 /* The settings, and the rows that describe them: the file's parser, `posternctl config show` and
- * the bounds all come from these rows. A folder rather than a file: the sandbox opens it to the
- * auth workers as it is at start, and a file that is replaced later would be another one. */
+ * the bounds all come from these rows. READ_PATH also tells the sandbox what to leave open. */
 struct users_conf {
 	const char *directory;
 	int64_t max_size;
