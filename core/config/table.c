@@ -34,25 +34,11 @@ set_default(const struct pst_conf_key *key, struct pst_arena *arena, void *base)
 		set_empty(key, base);
 }
 
-/* Any text of the group tells at least in which file to look. */
-static const struct conf_text *
-first_of_group(const struct conf_texts *t, const char *prefix)
-{
-	const size_t n = strlen(prefix);
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (strncmp(t->v[i].path, prefix, n) == 0 &&
-		    (t->v[i].path[n] == '.' || t->v[i].path[n] == '\0'))
-			return &t->v[i];
-	return NULL;
-}
-
 static void
 report_missing(const struct pst_conf_key *key, const char *path, const char *prefix,
                const struct conf_texts *t, struct conf_problems *p)
 {
-	const struct conf_text *near = first_of_group(t, prefix);
+	const struct conf_text *near = conf_texts_first(t, prefix);
 
 	conf_problems_add(p, near != NULL ? near->file : NULL, near != NULL ? near->line : 0,
 	                  "%s: must be set. %s", path, key->doc);

@@ -85,6 +85,19 @@ conf_texts_get(const struct conf_texts *t, const char *path)
 	return find(t, pst_str_c(path));
 }
 
+const struct conf_text *
+conf_texts_first(const struct conf_texts *t, const char *prefix)
+{
+	const size_t n = strlen(prefix);
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (strncmp(t->v[i].path, prefix, n) == 0 &&
+		    (t->v[i].path[n] == '.' || t->v[i].path[n] == '\0'))
+			return &t->v[i];
+	return NULL;
+}
+
 void
 conf_problems_init(struct conf_problems *p, struct pst_arena *arena)
 {

@@ -38,6 +38,9 @@ void conf_texts_set(struct conf_texts *t, struct pst_str path, struct pst_str va
                     const char *file, unsigned line);
 const struct conf_text *conf_texts_get(const struct conf_texts *t, const char *path); /* or NULL */
 
+/* The first text of the group PREFIX, or NULL: tells at least where in the file to look. */
+const struct conf_text *conf_texts_first(const struct conf_texts *t, const char *prefix);
+
 /* All problems at once: each one line, "postern.conf:12: login.workerz: unknown setting; …". */
 struct conf_problems {
 	struct pst_arena *arena; /* borrowed */

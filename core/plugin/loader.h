@@ -19,7 +19,8 @@ struct plugin *plugin_load(const char *dir, const char *name, const char *instan
 /* The same from a path, of any kind: posternctl plugin check. */
 struct plugin *plugin_load_file(const char *path, const char *instance, struct pst_err *err);
 
-/* Its settings from the texts PREFIX.…: unknown keys, bad values and its own check are problems. */
+/* Its settings from the texts PREFIX.…, whose arena outlives the plugin: unknown keys, bad values and
+ * its own check are problems. */
 void plugin_configure(struct plugin *p, const char *prefix, const struct conf_texts *t,
                       struct conf_problems *problems);
 
