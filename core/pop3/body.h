@@ -31,8 +31,9 @@ void pop3_body_retr(struct pop3_body *b);
 void pop3_body_top(struct pop3_body *b, uint64_t lines);
 
 /* Transforms from the front of *in into out, moves *in past what was used, returns octets written.
- * Never writes more than cap; stops with *in not empty where out is full or b->done. cap must be at
- * least 4. */
+ * Never writes more than cap; stops with *in not empty where out is full (at most one octet is left
+ * unused then: a pair is never cut) or b->done. With a cap of 2 or more it always gets on; with twice
+ * in->n it takes all. */
 size_t pop3_body_feed(struct pop3_body *b, struct pst_str *in, char *out, size_t cap);
 
 /* The missing line end, and ".CRLF". At most 5 octets. */

@@ -21,6 +21,10 @@ int pop3_reply_ok(struct pst_buf *out, struct pst_err *err, const char *fmt, ...
 int pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *text,
                    struct pst_err *err);
 
+/* For pop3_facts.sasl where a password in clear may be sent. RFC 2449 section 6.3 and RFC 5034 section
+ * 3 announce USER and SASL after login as well: whoever is logged in was offered them. */
+#define POP3_SASL_MECHANISMS "PLAIN LOGIN"
+
 /* What is true right now, so that CAPA shows only that. */
 struct pop3_facts {
 	enum pop3_state state;
