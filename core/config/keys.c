@@ -189,7 +189,7 @@ static const struct pst_conf_key mail_keys[] = {
 	{ "spare_processes", PST_CONF_INT(struct mail_settings, spare_processes), "8", 1, 256,
 	  "processes",
 	  "With run_as = \"user\": processes that are kept ready for the next sessions." },
-	{ "max_processes", PST_CONF_INT(struct mail_settings, max_processes), "512", 1, 100000,
+	{ "max_processes", PST_CONF_INT(struct mail_settings, max_processes), "512", 1, 4096,
 	  "processes", "With run_as = \"user\": mail processes at the same time." },
 	{ "first_uid", PST_CONF_INT(struct mail_settings, first_uid), "500", 1, UINT32_MAX - 1,
 	  "uid", "With run_as = \"user\": users with a lower id are refused." },

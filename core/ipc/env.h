@@ -20,7 +20,7 @@ struct conf_texts;
 struct ticket_office;
 struct registry;
 
-#define ENV_MAX_SLOTS 1024 /* of one kind */
+#define ENV_MAX_SLOTS 4096 /* of one kind */
 
 struct env_listener {
 	int fd;            /* listening, non-blocking, this login slot's own (SO_REUSEPORT) */

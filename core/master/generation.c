@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a generation; see generation.h. */
+#include "master/generation.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc/channel.h"
+#include "ipc/ticket.h"
+
+/* Room for what waits in a channel. The system may give less (net.core.wmem_max). */
+#define QUEUE_OCTETS (1 << 20)
+#define PAIR_OCTETS (1 << 18)
+
+bool
+generation_is_pooled(const struct generation *g)
+{
+	return g->conf->settings.mail.run_as == RUN_AS_USER;
+}
+
+static uint32_t
+count_or_cores(int64_t wanted, uint32_t max)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t n = wanted > 0 ? wanted : cores > 0 ? cores : 1;
+
+	return n < (int64_t)max ? (uint32_t)n : max;
+}
+
+static void
+count_slots(struct generation *g)
+{
+	const struct settings *s = &g->conf->settings;
+
+	g->counts[WORKER_LOGIN] = count_or_cores(s->login.workers, BOARD_MAX_PARTS);
+	g->counts[WORKER_KEYS] = g->counts[WORKER_LOGIN];
+	g->counts[WORKER_AUTH] = count_or_cores(s->auth.workers, ENV_MAX_SLOTS);
+	g->counts[WORKER_MAIL] = count_or_cores(
+		generation_is_pooled(g) ? s->mail.max_processes : s->mail.workers, ENV_MAX_SLOTS);
+}
+
+static void
+make_slots(struct region_list *regions, struct generation *g)
+{
+	struct slot_row *row;
+	size_t total = 0;
+	int kind;
+	uint32_t i;
+
+	for (kind = 0; kind < WORKER_KINDS; kind++)
+		total += g->counts[kind];
+	g->rows = region_create(regions, total * sizeof(*g->rows));
+	row = g->rows;
+	for (kind = 0; kind < WORKER_KINDS; kind++) {
+		g->slots[kind] = pst_new_array(struct slot, g->counts[kind]);
+		for (i = 0; i < g->counts[kind]; i++)
+			g->slots[kind][i] = (struct slot){ .kind = (enum worker_kind)kind,
+				                           .idx = i,
+				                           .row = row++,
+				                           .start_at_ms = -1,
+				                           .inbox = { -1, -1 } };
+	}
+}
+
+static int
+make_inboxes(struct generation *g, enum worker_kind kind, int *write_ends, struct pst_err *err)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->counts[kind]; i++) {
+		struct slot *s = &g->slots[kind][i];
+
+		if (channel_create(s->inbox, QUEUE_OCTETS, err) != 0)
+			return -1;
+		if (write_ends != NULL)
+			write_ends[i] = s->inbox[1];
+	}
+	return 0;
+}
+
+static int *
+fd_array(uint32_t n)
+{
+	int *v = pst_new_array(int, n > 0 ? n : 1);
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		v[i] = -1;
+	return v;
+}
+
+/* The inbox of a mail process that serves one session is made with it. */
+static int
+make_channels(struct generation *g, struct pst_err *err)
+{
+	uint32_t logins = g->counts[WORKER_LOGIN], i;
+
+	g->login_inboxes = fd_array(logins);
+	g->mail_inboxes = fd_array(g->counts[WORKER_MAIL]);
+	g->keys = pst_alloc_array(logins, sizeof(*g->keys));
+	for (i = 0; i < logins; i++)
+		g->keys[i][0] = g->keys[i][1] = -1;
+	for (i = 0; i < logins; i++)
+		if (channel_create(g->keys[i], PAIR_OCTETS, err) != 0)
+			return -1;
+	if (make_inboxes(g, WORKER_LOGIN, g->login_inboxes, err) != 0 ||
+	    make_inboxes(g, WORKER_AUTH, NULL, err) != 0 ||
+	    channel_create(g->auth_queue, QUEUE_OCTETS, err) != 0)
+		return -1;
+	if (generation_is_pooled(g))
+		return channel_create(g->mail_queue, QUEUE_OCTETS, err);
+	return make_inboxes(g, WORKER_MAIL, g->mail_inboxes, err);
+}
+
+/* A row for each client, before login and after. A part that is one login
+ * slot's must not run out while others have room, hence a quarter more. */
+static uint32_t
+board_rows(const struct generation *g)
+{
+	const struct settings *s = &g->conf->settings;
+	int64_t n = s->login.max_connections;
+
+	n += n / 4 + 64 * (int64_t)g->counts[WORKER_LOGIN];
+	return n < 4000000 ? (uint32_t)n : 4000000u;
+}
+
+struct generation *
+generation_create(struct region_list *regions, struct listen_set *listens, struct conf *conf,
+                  uint32_t number, struct pst_err *err)
+{
+	struct generation *g = pst_new(struct generation);
+	uint32_t rows;
+
+	*g = (struct generation){ .number = number,
+		                  .phase = GEN_STARTING,
+		                  .made_ms = pst_now_ms(),
+		                  .conf = conf,
+		                  .auth_queue = { -1, -1 },
+		                  .mail_queue = { -1, -1 } };
+	count_slots(g);
+	if (listen_open(listens, &conf->settings, g->counts[WORKER_LOGIN], err) != 0) {
+		free(g);
+		return NULL;
+	}
+	make_slots(regions, g);
+	rows = board_rows(g);
+	g->board = region_create(regions, board_octets(rows));
+	board_init(g->board, rows, g->counts[WORKER_LOGIN]);
+	g->tickets = region_create(regions, sizeof(*g->tickets));
+	ticket_office_init(g->tickets);
+	if (make_channels(g, err) != 0) {
+		g->conf = NULL; /* stays the caller's */
+		generation_destroy(regions, g);
+		return NULL;
+	}
+	return g;
+}
+
+static void
+close_pair(int pair[2])
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (pair[i] >= 0)
+			close(pair[i]);
+		pair[i] = -1;
+	}
+}
+
+void
+generation_destroy(struct region_list *regions, struct generation *g)
+{
+	uint32_t i;
+	int kind;
+
+	if (g == NULL)
+		return;
+	for (kind = 0; kind < WORKER_KINDS; kind++) {
+		for (i = 0; i < g->counts[kind]; i++)
+			close_pair(g->slots[kind][i].inbox);
+		free(g->slots[kind]);
+	}
+	for (i = 0; g->keys != NULL && i < g->counts[WORKER_LOGIN]; i++)
+		close_pair(g->keys[i]);
+	free(g->keys);
+	free(g->login_inboxes);
+	free(g->mail_inboxes);
+	close_pair(g->auth_queue);
+	close_pair(g->mail_queue);
+	region_destroy(regions, g->rows);
+	region_destroy(regions, g->board);
+	if (g->tickets != NULL)
+		pst_wipe(g->tickets->key, sizeof(g->tickets->key));
+	region_destroy(regions, g->tickets);
+	conf_destroy(regions, g->conf);
+	free(g);
+}
+
+uint32_t
+generation_running(const struct generation *g, enum worker_kind kind)
+{
+	uint32_t n = 0, i;
+
+	for (i = 0; i < g->counts[kind]; i++)
+		n += g->slots[kind][i].pid != 0;
+	return n;
+}
+
+uint32_t
+generation_running_all(const struct generation *g)
+{
+	uint32_t n = 0;
+	int kind;
+
+	for (kind = 0; kind < WORKER_KINDS; kind++)
+		n += generation_running(g, (enum worker_kind)kind);
+	return n;
+}
+
+void
+generation_order(struct slot *s, enum wire_order order, uint32_t row)
+{
+	uint8_t message[MSG_MAX_OCTETS];
+	struct wire_order_msg m = { .order = order, .row = row };
+	struct pst_err err;
+	size_t n;
+
+	if (s->pid == 0)
+		return;
+	if (order != ORDER_END_SESSION)
+		s->told = true;
+	if (s->kind == WORKER_KEYS) {
+		(void)kill(s->pid, SIGTERM); /* it holds nothing that could be lost */
+		return;
+	}
+	n = wire_order_encode(&m, message);
+	if (channel_send(s->inbox[1], message, n, -1, &err) != 0)
+		pst_log_warn(NULL, "order.failed", "worker=%s slot=%u pid=%d reason=\"%s\"",
+		             worker_kind_names[s->kind], s->idx, (int)s->pid, err.text);
+}
+
+bool
+generation_kick(struct generation *g, struct pst_str sid)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->board->rows; i++) {
+		struct session_row *row = &g->board->row[i];
+		uint32_t owner = atomic_load(&row->kind_slot);
+		uint32_t kind = owner >> 16, idx = owner & 0xffff;
+
+		if (atomic_load(&row->state) == SESSION_FREE ||
+		    !pst_str_eq(sid, (struct pst_str){ row->sid, strnlen(row->sid, 24) }))
+			continue;
+		if (kind >= WORKER_KINDS || idx >= g->counts[kind])
+			continue;
+		generation_order(&g->slots[kind][idx], ORDER_END_SESSION, i);
+		return true;
+	}
+	return false;
+}

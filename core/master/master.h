@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* master/master.h - the master's state, and what its files do for each other.
+ *
+ * The master reads no octet from a client and loads no plugin. It forks, watches, replaces, and
+ * answers posternctl. It is single-threaded, and its one loop is in master.c. */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ipc/env.h"
+#include "master/conf.h"
+#include "master/generation.h"
+#include "master/listen.h"
+#include "master/region.h"
+
+struct control;
+
+/* What epoll's data.ptr points to. */
+struct watch {
+	void (*ready)(void *arg, uint32_t events);
+	void *arg;
+};
+
+struct master {
+	const struct worker_code *const *codes; /* by enum worker_kind */
+	struct conf_source source;
+	pid_t pid;
+	bool is_root;
+
+	struct region_list regions;
+	struct listen_set *listens;
+	struct tls_share *tls; /* region, for life: a session resumes after a reload */
+	int64_t tls_renew_ms;  /* when the ticket key is next changed */
+
+	struct generation *newest; /* and its elders */
+	uint32_t last_number;
+
+	/* A reload: first the reading, then the candidate, which is newest until it lives. */
+	struct conf_reading *reading;
+	uint32_t reload_serial; /* of the last one that began */
+	bool reload_again;      /* asked for while another goes on */
+
+	bool was_ready;
+	bool stopping, stopping_now;
+	bool listens_closed;
+	int64_t stop_ms;
+	int exit_status;
+
+	int epoll_fd, signal_fd, wake_fd, lock_fd, runtime_fd;
+	struct watch on_signal, on_wake;
+	struct control *control;
+};
+
+/* ---- master.c ---- */
+
+/* Sets up what lasts: loop, signals, eventfd, ticket key. The struct is zeroed but for codes and
+ * source. */
+int master_init(struct master *m, struct pst_err *err);
+void master_clear(struct master *m);
+
+/* Starts the first generation from conf, which it takes; returns when the server has ended: the
+ * exit status. */
+int master_run(struct master *m, struct conf *conf);
+
+/* Asks for a reload; returns the serial whose end control_reload_done tells. 0: not while the
+ * server stops. */
+uint32_t master_reload(struct master *m);
+
+void master_stop(struct master *m); /* called again: at once */
+
+int master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct pst_err *err);
+
+/* ---- supervise.c ---- */
+
+/* Starts what is due, ends what takes too long, moves the generation on. */
+void supervise_tick(struct master *m, struct generation *g, int64_t now_ms);
+
+/* When supervise_tick has something to do next, or INT64_MAX. */
+int64_t supervise_due(const struct generation *g);
+
+/* A child that is one of ours has ended. false: it is none. */
+bool supervise_reap(struct master *m, pid_t pid, int status, int64_t now_ms);
+
+void supervise_drain(struct generation *g, int64_t now_ms);
+void supervise_stop_now(struct generation *g, int64_t now_ms);
+
+#endif
