@@ -44,9 +44,10 @@ struct generation {
 	uint32_t number;
 	enum generation_phase phase;
 	int64_t made_ms;
+	int64_t drain_ms;    /* when draining began */
 	int64_t deadline_ms; /* of starting, of draining */
 	int64_t kill_at_ms;  /* 0: not told to stop yet */
-	bool was_live;
+	bool failure_told;
 	struct conf *conf; /* owned */
 
 	struct slot *slots[WORKER_KINDS];

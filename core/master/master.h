@@ -29,6 +29,7 @@ struct master {
 	struct conf_source source;
 	pid_t pid;
 	bool is_root;
+	int64_t started_ms;
 
 	struct region_list regions;
 	struct listen_set *listens;
@@ -46,7 +47,6 @@ struct master {
 	bool was_ready;
 	bool stopping, stopping_now;
 	bool listens_closed;
-	int64_t stop_ms;
 	int exit_status;
 
 	int epoll_fd, signal_fd, wake_fd, lock_fd, runtime_fd;

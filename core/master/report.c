@@ -12,14 +12,14 @@
 
 static const char *const state_names[] = { "empty", "starting", "ready", "busy", "draining" };
 static const char *const session_names[] = { "free", "login", "auth", "mail" };
-static const char *const phase_names[] = { [GEN_STARTING] = "starting", [GEN_OPENING] = "starting",
-	                                   [GEN_LIVE] = "live",         [GEN_DRAINING] = "draining",
-	                                   [GEN_EMPTYING] = "draining", [GEN_FAILED] = "failed" };
+static const char *const phase_names[] = {
+	[GEN_STARTING] = "starting", [GEN_OPENING] = "starting",  [GEN_LIVE] = "live",
+	[GEN_DRAINING] = "draining", [GEN_EMPTYING] = "draining", [GEN_FAILED] = "failed"
+};
 
 #define NAME_OF(names, i) ((i) < sizeof(names) / sizeof((names)[0]) ? (names)[i] : "?")
 
-static void
-add(struct pst_buf *out, const char *fmt, ...) PST_PRINTF(2, 3);
+static void add(struct pst_buf *out, const char *fmt, ...) PST_PRINTF(2, 3);
 
 static void
 add(struct pst_buf *out, const char *fmt, ...)
@@ -130,9 +130,8 @@ add_generations(const struct master *m, bool as_json, struct pst_buf *out)
 		add(out,
 		    as_json ? "%s{\"number\":%u,\"phase\":\"%s\",\"age\":%u,\"workers\":%u}"
 		            : "%sgeneration %u: %s, age %u s, %u workers\n",
-		    as_json && g != m->newest ? "," : "", g->number,
-		    NAME_OF(phase_names, g->phase), seconds_since(g->made_ms, pst_now_ms()),
-		    generation_running_all(g));
+		    as_json && g != m->newest ? "," : "", g->number, NAME_OF(phase_names, g->phase),
+		    seconds_since(g->made_ms, pst_now_ms()), generation_running_all(g));
 }
 
 void
@@ -180,7 +179,8 @@ add_session(const struct generation *g, const struct session_row *row, bool as_j
 	              "\"retrieved\":%u,\"deleted\":%u,\"octets\":%" PRIu64 ",\"peer\":\""
 	            : " %4u %-5s %-5s %8u %5u %5u %10" PRIu64 " ",
 	    g->number, NAME_OF(session_names, state),
-	    atomic_load(&row->tls) != 0 ? (as_json ? "true" : "tls") : (as_json ? "false" : "plain"),
+	    atomic_load(&row->tls) != 0 ? (as_json ? "true" : "tls")
+	                                : (as_json ? "false" : "plain"),
 	    age, atomic_load(&row->retrieved), atomic_load(&row->deleted),
 	    atomic_load(&row->octets));
 	add_text(out, row->peer, sizeof(row->peer));

@@ -17,10 +17,10 @@
 #include "master/master.h"
 #include "master/spawn.h"
 
-#define QUICK_MS 1000       /* a worker that ends sooner, and was never READY, is in trouble */
-#define BACKOFF_MS 100      /* doubled each time */
+#define QUICK_MS 1000  /* a worker that ends sooner, and was never READY, is in trouble */
+#define BACKOFF_MS 100 /* doubled each time */
 #define BACKOFF_MAX_MS 5000
-#define START_DEATHS 3      /* of one slot: then the generation cannot start */
+#define START_DEATHS 3 /* of one slot: then the generation cannot start */
 #define START_LIMIT_MS 30000
 #define STOP_GRACE_MS 2000  /* between the order to stop and SIGKILL */
 #define AUTH_GRACE_MS 500   /* the worker's own deadline comes first */
@@ -99,8 +99,8 @@ equip_mail(struct generation *g, struct spawn *sp)
 }
 
 static void
-equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp,
-      struct fd_list *fds, struct env_listener *listeners, size_t cap)
+equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, struct fd_list *fds,
+      struct env_listener *listeners, size_t cap)
 {
 	*sp = (struct spawn){
 		.code = m->codes[s->kind],
@@ -315,8 +315,9 @@ note_death(struct generation *g, struct slot *s, const char *how, int64_t now_ms
 static void
 bury(struct generation *g, struct slot *s, int status, int64_t now_ms)
 {
-	bool is_end = s->told || s->killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-	                                       s->kind == WORKER_MAIL && generation_is_pooled(g));
+	bool is_end = s->told || s->killed ||
+	              (WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->kind == WORKER_MAIL &&
+	               generation_is_pooled(g));
 	uint32_t rows = 0;
 	char how[96];
 
@@ -426,7 +427,6 @@ advance_start(struct generation *g, int64_t now_ms)
 		each_slot(g, WORKER_LOGIN, want_now);
 		if (all_ready(g, WORKER_LOGIN)) {
 			g->phase = GEN_LIVE;
-			g->was_live = true;
 			return;
 		}
 	}
@@ -463,6 +463,7 @@ supervise_drain(struct generation *g, int64_t now_ms)
 		return;
 	}
 	g->phase = GEN_DRAINING;
+	g->drain_ms = now_ms;
 	g->deadline_ms = now_ms + g->conf->settings.server.drain_timeout;
 	each_slot(g, WORKER_LOGIN, order_drain);
 }

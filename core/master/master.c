@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: MIT */
+/* The master's loop: signals, children, reloads, the end. Runs as root where the server does. */
+#include "master/master.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "master/control.h"
+#include "master/notify.h"
+#include "master/rundir.h"
+#include "master/sandbox.h"
+
+#define TICK_MS 1000 /* how late a slow auth worker is noticed at most */
+#define TICKET_KEY_MS (24 * 3600 * (int64_t)1000)
+#define STOP_POLLING_MS 2000 /* for login workers to leave the listeners */
+#define FDS_APART 256        /* what a worker holds besides its clients */
+
+int
+master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct pst_err *err)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = w };
+
+	if (epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
+		return pst_err_sys(err, PST_E_PERM, "epoll_ctl");
+	return 0;
+}
+
+/* ---- What a configuration changes in the master itself ---- */
+
+/* A login worker may have all clients, each with a relay beside its socket; a mail worker a socket,
+ * a lock and a message for each session. */
+static void
+raise_descriptors(const struct settings *s)
+{
+	rlim_t login = (rlim_t)s->login.max_connections * 2 + FDS_APART;
+	rlim_t mail = (rlim_t)s->mail.max_sessions * 4 + FDS_APART;
+	rlim_t want = login > mail ? login : mail;
+	struct rlimit old, new;
+
+	if (getrlimit(RLIMIT_NOFILE, &old) != 0 || old.rlim_cur >= want)
+		return;
+	new.rlim_cur = want;
+	new.rlim_max = want > old.rlim_max ? want : old.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &new) == 0)
+		return;
+	new = (struct rlimit){ old.rlim_max, old.rlim_max };
+	(void)setrlimit(RLIMIT_NOFILE, &new);
+	pst_log_warn(NULL, "server.descriptors",
+	             "have=%llu need=%llu hint=\"login.max_connections and mail.max_sessions need "
+	             "a higher limit of open files: LimitNOFILE= in the unit, or ulimit -n\"",
+	             (unsigned long long)new.rlim_cur, (unsigned long long)want);
+}
+
+static int
+adopt_settings(const struct settings *s, struct pst_err *err)
+{
+	if (pst_log_open(s->log.destination, err) != 0)
+		return -1;
+	pst_log_set_level((enum pst_log_level)s->log.level);
+	raise_descriptors(s);
+	return 0;
+}
+
+/* ---- Generations ---- */
+
+static uint32_t
+count_generations(const struct master *m)
+{
+	const struct generation *g;
+	uint32_t n = 0;
+
+	for (g = m->newest; g != NULL; g = g->older)
+		n++;
+	return n;
+}
+
+/* What may run at a time has a bound: the eldest goes first. */
+static void
+make_room(struct master *m, int64_t max, int64_t now_ms)
+{
+	struct generation *g, *oldest = NULL;
+
+	if ((int64_t)count_generations(m) < max)
+		return;
+	for (g = m->newest; g != NULL; g = g->older)
+		if (g != m->newest && g->kill_at_ms == 0)
+			oldest = g;
+	if (oldest == NULL)
+		return;
+	pst_log_warn(NULL, "generation.ended",
+	             "generation=%u workers=%u reason=\"server.max_generations\"", oldest->number,
+	             generation_running_all(oldest));
+	supervise_stop_now(oldest, now_ms);
+}
+
+static int
+begin_generation(struct master *m, struct conf *conf, struct pst_err *err)
+{
+	struct generation *g =
+		generation_create(&m->regions, m->listens, conf, m->last_number + 1, err);
+
+	if (g == NULL)
+		return -1;
+	m->last_number++;
+	g->older = m->newest;
+	m->newest = g;
+	return 0;
+}
+
+static void
+remove_generation(struct master *m, struct generation *gone)
+{
+	struct generation **at = &m->newest;
+
+	while (*at != gone)
+		at = &(*at)->older;
+	*at = gone->older;
+	generation_destroy(&m->regions, gone);
+}
+
+/* Do all workers that could accept from what s does not name know that they must not? */
+static bool
+elders_left_listeners(const struct master *m, int64_t now_ms)
+{
+	const struct generation *g;
+	uint32_t i;
+
+	for (g = m->newest; g != NULL; g = g->older) {
+		bool waited = g->drain_ms != 0 && now_ms - g->drain_ms > STOP_POLLING_MS;
+
+		if (g->phase == GEN_LIVE && (m->stopping || g != m->newest))
+			return false;
+		for (i = 0; g->phase == GEN_DRAINING && !waited && i < g->counts[WORKER_LOGIN]; i++)
+			if (g->slots[WORKER_LOGIN][i].pid != 0 &&
+			    atomic_load(&g->slots[WORKER_LOGIN][i].row->state) != SLOT_DRAINING)
+				return false;
+	}
+	return true;
+}
+
+static void
+close_old_listeners(struct master *m, int64_t now_ms)
+{
+	if (m->listens_closed || m->newest == NULL || !elders_left_listeners(m, now_ms))
+		return;
+	m->listens_closed = true;
+	listen_close_others(m->listens, m->stopping ? NULL : &m->newest->conf->settings);
+}
+
+static void
+log_ready(const struct master *m)
+{
+	const struct generation *g = m->newest;
+	char listeners[600];
+
+	listen_describe(&g->conf->settings, listeners, sizeof(listeners));
+	pst_log_info(NULL, "server.ready",
+	             "version=%s generation=%u login=%u auth=%u mail=%u took_ms=%lld %s",
+	             PACKAGE_VERSION, g->number, g->counts[WORKER_LOGIN], g->counts[WORKER_AUTH],
+	             g->counts[WORKER_MAIL], (long long)(pst_now_ms() - g->made_ms), listeners);
+}
+
+static void
+on_live(struct master *m, int64_t now_ms)
+{
+	struct generation *g;
+
+	log_ready(m);
+	m->listens_closed = false;
+	for (g = m->newest->older; g != NULL; g = g->older)
+		supervise_drain(g, now_ms);
+	notify_state("READY=1");
+	if (m->was_ready)
+		control_reload_done(m->control, m->reload_serial, true, "");
+	m->was_ready = true;
+}
+
+static void
+on_failed(struct master *m, struct generation *g)
+{
+	char text[sizeof(g->failure) + 1];
+
+	(void)snprintf(text, sizeof(text), "%s\n", g->failure);
+	if (!m->was_ready) {
+		if (!m->stopping)
+			pst_log_error(NULL, "server.not_started", "reason=\"%s\"", g->failure);
+		m->exit_status = 1;
+		m->stopping = true;
+		return;
+	}
+	pst_log_error(NULL, "reload.failed", "reason=\"%s\" still=%u", g->failure,
+	              g->older != NULL ? g->older->number : 0);
+	control_reload_done(m->control, m->reload_serial, false, text);
+	if (g->older != NULL) /* sockets that only the failed one had */
+		listen_close_others(m->listens, &g->older->conf->settings);
+	notify_state("READY=1");
+}
+
+/* ---- Reload ---- */
+
+static void
+log_problems(const char *problems)
+{
+	while (*problems != '\0') {
+		size_t n = strcspn(problems, "\n");
+
+		pst_log_error(NULL, "reload.problem", "%.*s", (int)n, problems);
+		problems += n + (problems[n] == '\n');
+	}
+}
+
+static bool
+is_reloading(const struct master *m)
+{
+	return m->reading != NULL ||
+	       (m->newest != NULL && m->newest->phase < GEN_LIVE && m->was_ready);
+}
+
+static void
+begin_reading(struct master *m)
+{
+	char state[64];
+	struct pst_err err;
+
+	m->reload_again = false;
+	m->reload_serial++;
+	(void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	               (long long)pst_now_ms() * 1000);
+	notify_state(state);
+	m->reading = conf_read_begin(&m->regions, &m->source, &err);
+	if (m->reading != NULL)
+		return;
+	pst_log_error(NULL, "reload.failed", "reason=\"%s\"", err.text);
+	control_reload_done(m->control, m->reload_serial, false,
+	                    "the configuration cannot be read\n");
+	notify_state("READY=1");
+}
+
+uint32_t
+master_reload(struct master *m)
+{
+	if (m->stopping)
+		return 0;
+	if (!m->was_ready || is_reloading(m)) {
+		m->reload_again = true;
+		return m->reload_serial + 1;
+	}
+	begin_reading(m);
+	return m->reload_serial;
+}
+
+static int
+try_candidate(struct master *m, struct conf *conf, struct pst_err *err)
+{
+	const struct settings *old = &m->newest->conf->settings;
+
+	if (strcmp(conf->settings.server.runtime_dir, old->server.runtime_dir) != 0)
+		return pst_err_set(err, PST_E_PERM,
+		                   "server.runtime_dir cannot change while the server runs");
+	if (adopt_settings(&conf->settings, err) != 0)
+		return -1;
+	make_room(m, conf->settings.server.max_generations, pst_now_ms());
+	return begin_generation(m, conf, err);
+}
+
+static void
+end_reading(struct master *m, int status)
+{
+	struct conf_reading *reading = m->reading;
+	char *problems = NULL;
+	struct conf *conf;
+	struct pst_err err;
+
+	m->reading = NULL;
+	conf = conf_read_end(&m->regions, reading, status, &problems);
+	if (conf != NULL && m->stopping) {
+		conf_destroy(&m->regions, conf);
+	} else if (conf == NULL) {
+		log_problems(problems);
+		pst_log_error(NULL, "reload.failed", "reason=\"the configuration is bad\" still=%u",
+		              m->newest->number);
+		control_reload_done(m->control, m->reload_serial, false, problems);
+		notify_state("READY=1");
+	} else if (try_candidate(m, conf, &err) != 0) {
+		char text[sizeof(err.text) + 1];
+
+		conf_destroy(&m->regions, conf);
+		pst_log_error(NULL, "reload.failed", "reason=\"%s\" still=%u", err.text,
+		              m->newest->number);
+		(void)snprintf(text, sizeof(text), "%s\n", err.text);
+		control_reload_done(m->control, m->reload_serial, false, text);
+		notify_state("READY=1");
+	}
+	free(problems);
+}
+
+/* ---- Signals ---- */
+
+void
+master_stop(struct master *m)
+{
+	struct generation *g;
+	int64_t now_ms = pst_now_ms();
+
+	if (m->stopping) {
+		m->stopping_now = true;
+		for (g = m->newest; g != NULL; g = g->older)
+			supervise_stop_now(g, now_ms);
+		return;
+	}
+	m->stopping = true;
+	m->listens_closed = false;
+	notify_state("STOPPING=1");
+	for (g = m->newest; g != NULL; g = g->older)
+		supervise_drain(g, now_ms);
+}
+
+static void
+reap_all(struct master *m)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (m->reading != NULL && pid == conf_reading_pid(m->reading))
+			end_reading(m, status);
+		else if (!supervise_reap(m, pid, status, pst_now_ms()))
+			pst_log_debug(NULL, "child.unknown", "pid=%d", (int)pid);
+	}
+}
+
+/* Workers cannot open files: those of the next generation inherit the new one. */
+static void
+reopen_log(struct master *m)
+{
+	struct pst_err err;
+
+	if (pst_log_open(m->newest->conf->settings.log.destination, &err) != 0)
+		pst_log_error(NULL, "log.failed", "reason=\"%s\"", err.text);
+	(void)master_reload(m);
+}
+
+static void
+on_signal(void *arg, uint32_t events)
+{
+	struct master *m = arg;
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(m->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		switch ((int)si.ssi_signo) {
+		case SIGHUP:
+			pst_log_info(NULL, "server.reload", "by=signal");
+			(void)master_reload(m);
+			break;
+		case SIGUSR1:
+			if (m->newest != NULL)
+				reopen_log(m);
+			break;
+		case SIGTERM:
+		case SIGINT:
+			pst_log_info(NULL, "server.stop", "by=signal again=%d", m->stopping);
+			master_stop(m);
+			break;
+		default: /* SIGCHLD: signals of one kind become one, so reap_all is always asked */
+			break;
+		}
+	}
+	reap_all(m);
+}
+
+static void
+on_wake(void *arg, uint32_t events)
+{
+	struct master *m = arg;
+	uint64_t count;
+
+	(void)events;
+	if (read(m->wake_fd, &count, sizeof(count)) < 0)
+		return; /* somebody's change is seen at this turn of the loop in any case */
+}
+
+/* ---- The loop ---- */
+
+static void
+renew_ticket_key(struct master *m, int64_t now_ms)
+{
+	if (now_ms < m->tls_renew_ms)
+		return;
+	tls_share_renew(m->tls);
+	m->tls_renew_ms = now_ms + TICKET_KEY_MS;
+}
+
+static void
+tick_generations(struct master *m, int64_t now_ms)
+{
+	struct generation *g, *older;
+
+	for (g = m->newest; g != NULL; g = older) {
+		enum generation_phase before = g->phase;
+
+		older = g->older;
+		supervise_tick(m, g, now_ms);
+		if (before != GEN_LIVE && g->phase == GEN_LIVE)
+			on_live(m, now_ms);
+		if (g->phase == GEN_FAILED && !g->failure_told) {
+			g->failure_told = true;
+			on_failed(m, g);
+		}
+		if ((g->phase == GEN_EMPTYING || g->phase == GEN_FAILED) &&
+		    generation_running_all(g) == 0) {
+			pst_log_info(NULL, "generation.end", "generation=%u", g->number);
+			remove_generation(m, g);
+		}
+	}
+}
+
+static int
+wait_ms(struct master *m, int64_t now_ms)
+{
+	const struct generation *g;
+	int64_t due = control_tick(m->control, now_ms);
+	int64_t left;
+
+	for (g = m->newest; g != NULL; g = g->older) {
+		int64_t d = supervise_due(g);
+
+		due = d < due ? d : due;
+	}
+	left = due - now_ms;
+	if (left < 0)
+		return 0;
+	return left < TICK_MS ? (int)left : TICK_MS;
+}
+
+static void
+turn(struct master *m)
+{
+	struct epoll_event events[16];
+	int64_t now_ms = pst_now_ms();
+	int n, i;
+
+	n = epoll_wait(m->epoll_fd, events, 16, wait_ms(m, now_ms));
+	for (i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		w->ready(w->arg, events[i].events);
+	}
+	now_ms = pst_now_ms();
+	renew_ticket_key(m, now_ms);
+	tick_generations(m, now_ms);
+	close_old_listeners(m, now_ms);
+	if (m->reload_again && m->was_ready && !m->stopping && !is_reloading(m))
+		begin_reading(m);
+}
+
+static void
+warn_sandbox(const struct master *m, const struct settings *s)
+{
+	char missing[256];
+
+	if (s->server.sandbox == SANDBOX_OFF)
+		pst_log_warn(
+			NULL, "sandbox.off",
+			"hint=\"server.sandbox is off: system calls and files are not bounded\"");
+	sandbox_missing(m->is_root, missing, sizeof(missing));
+	if (missing[0] != '\0')
+		pst_log_warn(NULL, "sandbox.partial", "missing=\"%s\"", missing);
+}
+
+static int
+start(struct master *m, struct conf *conf, struct pst_err *err)
+{
+	const struct settings *s = &conf->settings;
+
+	if (rundir_probe(s->server.runtime_dir, err) != 0 || begin_generation(m, conf, err) != 0)
+		return -1;
+	if (rundir_open(s->server.runtime_dir, &m->runtime_fd, &m->lock_fd, err) != 0)
+		return -1;
+	m->control = control_open(m, err);
+	if (m->control == NULL || adopt_settings(s, err) != 0)
+		return -1;
+	warn_sandbox(m, s);
+	return 0;
+}
+
+int
+master_run(struct master *m, struct conf *conf)
+{
+	struct pst_err err;
+
+	if (start(m, conf, &err) != 0) {
+		(void)fprintf(stderr, "postern: %s\n", err.text);
+		if (m->newest == NULL)
+			conf_destroy(&m->regions, conf);
+		return 1;
+	}
+	while (m->newest != NULL)
+		turn(m);
+	if (m->was_ready)
+		pst_log_info(NULL, "server.end", "ran_s=%lld",
+		             (long long)((pst_now_ms() - m->started_ms) / 1000));
+	control_flush(m->control);
+	return m->exit_status;
+}
+
+/* ---- Beginning and end ---- */
+
+static int
+open_signals(struct master *m, struct pst_err *err)
+{
+	static const int numbers[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGUSR1 };
+	sigset_t set;
+	size_t i;
+
+	(void)sigemptyset(&set);
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		(void)sigaddset(&set, numbers[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sigprocmask");
+	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (m->signal_fd < 0)
+		return pst_err_sys(err, PST_E_PERM, "signalfd");
+	m->on_signal = (struct watch){ on_signal, m };
+	return master_watch(m, m->signal_fd, EPOLLIN, &m->on_signal, err);
+}
+
+int
+master_init(struct master *m, struct pst_err *err)
+{
+	m->pid = getpid();
+	m->is_root = geteuid() == 0;
+	m->started_ms = pst_now_ms();
+	m->epoll_fd = m->signal_fd = m->wake_fd = m->lock_fd = m->runtime_fd = -1;
+	m->listens = listen_create();
+	listen_adopt(m->listens);
+	m->tls = region_create(&m->regions, sizeof(*m->tls));
+	renew_ticket_key(m, m->started_ms);
+	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epoll_fd < 0)
+		return pst_err_sys(err, PST_E_PERM, "epoll_create1");
+	m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (m->wake_fd < 0)
+		return pst_err_sys(err, PST_E_PERM, "eventfd");
+	m->on_wake = (struct watch){ on_wake, m };
+	if (master_watch(m, m->wake_fd, EPOLLIN, &m->on_wake, err) != 0)
+		return -1;
+	return open_signals(m, err);
+}
+
+void
+master_clear(struct master *m)
+{
+	const int fds[] = { m->epoll_fd, m->signal_fd, m->wake_fd, m->runtime_fd, m->lock_fd };
+	size_t i;
+
+	while (m->newest != NULL)
+		remove_generation(m, m->newest);
+	control_close(m->control);
+	listen_destroy(m->listens);
+	pst_wipe(m->tls, sizeof(*m->tls));
+	region_destroy(&m->regions, m->tls);
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
