@@ -79,14 +79,14 @@ encode_parts(struct conf_reading *r, const struct conf_texts *all, struct conf_p
 		r->images[i]->n = conf_texts_encode(&parts[i], r->images[i]->data,
 		                                    IMAGE_OCTETS - sizeof(struct conf_image));
 		if (r->images[i]->n == 0)
-			conf_problems_add(problems, "", 0, "the configuration is over 4 MiB");
+			conf_problems_add(problems, NULL, 0, "the configuration is over 4 MiB");
 	}
 }
 
 static const struct conf_text *
 text_or_none(const struct conf_texts *t, const char *path)
 {
-	static const struct conf_text none = { .file = "" };
+	static const struct conf_text none = { .file = NULL };
 	const struct conf_text *found = conf_texts_get(t, path);
 
 	return found != NULL ? found : &none;
