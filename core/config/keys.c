@@ -193,7 +193,7 @@ static const struct pst_conf_key mail_keys[] = {
 	  "processes", "With run_as = \"user\": mail processes at the same time." },
 	{ "first_uid", PST_CONF_INT(struct mail_settings, first_uid), "500", 1, UINT32_MAX - 1,
 	  "uid", "With run_as = \"user\": users with a lower id are refused." },
-	{ "first_gid", PST_CONF_INT(struct mail_settings, first_gid), "1", 1, UINT32_MAX - 1, "gid",
+	{ "first_gid", PST_CONF_INT(struct mail_settings, first_gid), "1", 1, UINT32_MAX - 1, NULL,
 	  "With run_as = \"user\": users whose group has a lower id are refused." },
 	{ .key = NULL },
 };
@@ -202,7 +202,7 @@ const struct pst_conf_key settings_listener_keys[] = {
 	{ "address", PST_CONF_TEXT(struct listener_settings, address), "0.0.0.0", 1, 60, NULL,
 	  "The address to listen on, in numbers. \"0.0.0.0\" is every IPv4 address; for IPv6 add a "
 	  "second listener with \"::\", which takes IPv6 alone." },
-	{ "port", PST_CONF_INT(struct listener_settings, port), NULL, 1, 65535, "port",
+	{ "port", PST_CONF_INT(struct listener_settings, port), NULL, 1, 65535, NULL,
 	  "The TCP port; 110 is POP3's, 995 that of POP3 over TLS." },
 	{ "tls", PST_CONF_CHOICE(struct listener_settings, tls), "stls", 0, 0, "none|stls|implicit",
 	  "none: no TLS; stls: plain until the client asks for TLS with STLS; implicit: TLS from "

@@ -5,9 +5,9 @@
 #include "base/arena.h"
 #include "plugin/loader.h"
 
-static const char *const kind_names[] = { [PST_AUTH] = "auth",
-	                                  [PST_STORAGE] = "storage",
-	                                  [PST_POLICY] = "policy" };
+static const char *const kind_names[] = {
+	[PST_AUTH] = "auth", [PST_STORAGE] = "storage", [PST_POLICY] = "policy"
+};
 
 /* Where the instance is named: the line to blame when its plugin cannot be loaded. */
 static const struct conf_text *
@@ -40,7 +40,7 @@ check_one(const struct settings *s, const struct conf_texts *t, enum pst_kind ki
 	p = plugin_load(s->server.plugin_dir, section != NULL ? section->plugin : name, name, kind,
 	                &err);
 	if (p == NULL) {
-		conf_problems_add(problems, line != NULL ? line->file : "",
+		conf_problems_add(problems, line != NULL ? line->file : NULL,
 		                  line != NULL ? line->line : 0, "%s: %s", prefix, err.text);
 		return;
 	}

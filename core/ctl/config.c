@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* posternctl config …: check, show, and what is made from the tables. */
+#include <stdio.h>
+#include <string.h>
+
+#include <postern/auth.h>
+
+#include "base/arena.h"
+#include "config/table.h"
+#include "credentials/scheme.h"
+#include "ctl/ctl.h"
+#include "ctl/sections.h"
+#include "plugin/check.h"
+#include "plugin/loader.h"
+
+/* ---- config check ---- */
+
+/* What the tables cannot know: names that live in other modules. */
+static void
+check_names(struct ctl *c)
+{
+	const struct conf_text *text = conf_texts_get(&c->texts, "auth.default_scheme");
+
+	if (!scheme_is_known(c->settings.auth.default_scheme))
+		conf_problems_add(&c->problems, text != NULL ? text->file : NULL,
+		                  text != NULL ? text->line : 0,
+		                  "auth.default_scheme: \"%s\" is not a known password scheme",
+		                  c->settings.auth.default_scheme);
+}
+
+static int
+probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
+{
+	const struct pst_auth *auth = plugin_descriptor(p)->auth;
+
+	plugin_configure(p, prefix, &c->texts, &c->problems);
+	if (plugin_start(p, "ctl", err) != 0)
+		return -1;
+	return auth->probe == NULL ? 0 : auth->probe(plugin_self(p), err);
+}
+
+/* Called only where the configuration is good: each auth plugin loads and takes its section. */
+static void
+connect_backends(struct ctl *c)
+{
+	const char *list = c->settings.auth.backends;
+	struct pst_str word;
+
+	while (settings_next_word(&list, &word)) {
+		const struct plugin_section *s = settings_section(&c->settings, PST_AUTH, word);
+		const char *name = pst_arena_copy(c->arena, word);
+		const char *prefix = pst_arena_printf(c->arena, "auth.%s", name);
+		struct pst_err err;
+		struct plugin *p = plugin_load(c->settings.server.plugin_dir,
+		                               s != NULL ? s->plugin : name, name, PST_AUTH, &err);
+
+		if (p == NULL || probe(c, p, prefix, &err) != 0)
+			conf_problems_add(&c->problems, NULL, 0, "%s: %s", prefix, err.text);
+		plugin_unload(p);
+	}
+}
+
+static void
+print_notes(struct ctl *c)
+{
+	struct conf_problems notes;
+	size_t i;
+
+	conf_problems_init(&notes, c->arena);
+	settings_notes(&c->texts, &c->settings, &notes);
+	for (i = 0; i < notes.n; i++)
+		fprintf(stderr, "note: %s\n", notes.v[i]);
+}
+
+int
+ctl_config_check(struct ctl *c, int argc, char **argv)
+{
+	const bool wants_connect = argc == 1 && strcmp(argv[0], "--connect") == 0;
+	size_t unread;
+
+	if (argc > (wants_connect ? 1 : 0))
+		return CTL_USAGE;
+	conf_texts_init(&c->texts, c->arena);
+	conf_problems_init(&c->problems, c->arena);
+	conf_file_read(c->config_path, c->sets, c->set_count, &c->texts, &c->problems);
+	unread = c->problems.n;
+	settings_load(&c->texts, &c->settings, &c->problems);
+	if (unread == 0) { /* else what follows would be noise */
+		check_names(c);
+		plugin_check_all(&c->settings, &c->texts, &c->problems);
+	}
+	if (c->problems.n == 0 && wants_connect)
+		connect_backends(c);
+	ctl_print_problems(&c->problems);
+	if (c->problems.n > 0)
+		return CTL_FAILED;
+	print_notes(c);
+	printf("configuration is good\n");
+	return CTL_OK;
+}
+
+/* ---- config show ---- */
+
+/* path is the whole name of the row, or of a group that it is in. */
+static bool
+is_at_or_below(const char *prefix, const char *key, const char *path)
+{
+	const size_t n = strlen(prefix);
+	const size_t path_n = strlen(path);
+
+	if (strncmp(path, prefix, n) == 0 && path[n] == '.')
+		return strcmp(path + n + 1, key) == 0;
+	return strncmp(prefix, path, path_n) == 0 &&
+	       (prefix[path_n] == '\0' || prefix[path_n] == '.');
+}
+
+static size_t
+show_group(struct ctl *c, const char *prefix, const struct pst_conf_key *key, const char *path)
+{
+	size_t shown = 0;
+
+	for (; key != NULL && key->key != NULL; key++) {
+		if (path != NULL && !is_at_or_below(prefix, key->key, path))
+			continue;
+		conf_key_show(key, prefix, &c->texts, stdout);
+		shown++;
+	}
+	return shown;
+}
+
+/* A listener's rows, with the values that it has though the file may not name it. */
+static size_t
+show_listeners(struct ctl *c, const char *path)
+{
+	const struct settings *s = &c->settings;
+	const struct settings_builtin *b;
+	size_t shown = 0;
+	size_t i;
+
+	if (conf_texts_first(&c->texts, "listener") == NULL)
+		for (b = settings_builtins; b->path != NULL; b++)
+			conf_texts_set(&c->texts, pst_str_c(b->path), pst_str_c(b->value), "", 0);
+	for (i = 0; i < s->listener_count; i++)
+		shown += show_group(c,
+		                    pst_arena_printf(c->arena, "listener.%s", s->listeners[i].name),
+		                    settings_listener_keys, path);
+	return shown;
+}
+
+static size_t
+show(struct ctl *c, const struct sections *sections, const char *path)
+{
+	const struct docs_group *groups;
+	size_t n, i;
+	size_t shown = 0;
+
+	groups = sections_groups(sections, &n);
+	for (i = 0; i < n; i++) {
+		if (strcmp(groups[i].name, "listener") == 0)
+			shown += show_listeners(c, path);
+		else
+			shown += show_group(c, groups[i].name, groups[i].keys, path);
+	}
+	return shown;
+}
+
+int
+ctl_config_show(struct ctl *c, int argc, char **argv)
+{
+	struct sections *sections;
+	int status = CTL_OK;
+	int i;
+
+	if (ctl_need_config(c) != 0)
+		return CTL_FAILED;
+	sections = sections_of_config(c, &c->problems);
+	ctl_print_problems(&c->problems);
+	if (argc == 0)
+		(void)show(c, sections, NULL);
+	for (i = 0; i < argc; i++)
+		if (show(c, sections, argv[i]) == 0)
+			status = ctl_fail("there is no setting \"%s\"", argv[i]);
+	sections_destroy(sections);
+	return status;
+}
+
+/* ---- config man, config sample ---- */
+
+/* These are about the program, not about a configuration: the file counts only where it is named,
+ * and -s server.plugin_dir. */
+static int
+write_docs(struct ctl *c, void (*write)(const struct docs_group *, size_t, FILE *))
+{
+	struct sections *sections;
+	const struct docs_group *groups;
+	size_t n;
+
+	if (!c->config_given)
+		c->config_path = NULL;
+	if (ctl_need_config(c) != 0)
+		return CTL_FAILED;
+	sections = sections_of_folder(c, c->settings.server.plugin_dir, &c->problems);
+	groups = sections_groups(sections, &n);
+	write(groups, n, stdout);
+	sections_destroy(sections);
+	ctl_print_problems(&c->problems);
+	return c->problems.n == 0 ? CTL_OK : CTL_FAILED;
+}
+
+int
+ctl_config_man(struct ctl *c, int argc, char **argv)
+{
+	(void)argv;
+	return argc > 0 ? CTL_USAGE : write_docs(c, docs_man);
+}
+
+int
+ctl_config_sample(struct ctl *c, int argc, char **argv)
+{
+	(void)argv;
+	return argc > 0 ? CTL_USAGE : write_docs(c, docs_sample);
+}

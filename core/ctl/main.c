@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* posternctl: options, and the table of commands. */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "config/table.h"
+#include "ctl/ctl.h"
+
+static int cmd_help(struct ctl *c, int argc, char **argv);
+
+static const struct ctl_command commands[] = {
+	{ "config check", "[--connect]",
+	  "Reads the configuration and says everything that is wrong with it, plugins' sections "
+	  "included. --connect: also tries what auth plugins need, a database for one.",
+	  ctl_config_check },
+	{ "config show", "[PATH ...]",
+	  "Shows settings with their value, default, unit and meaning: all of them, or those at or "
+	  "below each PATH (login, login.workers). Secrets are not shown.",
+	  ctl_config_show },
+	{ "config man", "", "Writes the manual page postern.conf(5), plugins included.",
+	  ctl_config_man },
+	{ "config sample", "",
+	  "Writes a configuration file with every setting at its default, commented out.",
+	  ctl_config_sample },
+	{ "plugin check", "FILE.so",
+	  "Loads a plugin and shows what it is; or says which rule for plugins it breaks.",
+	  ctl_plugin_check },
+	{ "help", "[COMMAND]", "Shows this, or one command.", cmd_help },
+	{ .name = NULL },
+};
+
+int
+ctl_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("posternctl: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return CTL_FAILED;
+}
+
+void
+ctl_print_problems(const struct conf_problems *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		fprintf(stderr, "%s\n", p->v[i]);
+}
+
+size_t
+ctl_read_config(struct ctl *c)
+{
+	conf_texts_init(&c->texts, c->arena);
+	conf_problems_init(&c->problems, c->arena);
+	conf_file_read(c->config_path, c->sets, c->set_count, &c->texts, &c->problems);
+	/* What cannot be read leaves gaps; complaints about them would be noise. */
+	if (c->problems.n == 0)
+		settings_load(&c->texts, &c->settings, &c->problems);
+	return c->problems.n;
+}
+
+int
+ctl_need_config(struct ctl *c)
+{
+	if (ctl_read_config(c) == 0)
+		return 0;
+	ctl_print_problems(&c->problems);
+	return -1;
+}
+
+static void
+print_usage_line(FILE *to, const struct ctl_command *cmd)
+{
+	fprintf(to, "posternctl %s%s%s\n", cmd->name, cmd->usage[0] == '\0' ? "" : " ", cmd->usage);
+}
+
+/* How many of the words are this command's name; 0 where it is another. */
+static int
+match(const struct ctl_command *cmd, int argc, char **argv)
+{
+	const size_t first = strcspn(cmd->name, " ");
+	const char *second = cmd->name[first] == ' ' ? cmd->name + first + 1 : NULL;
+
+	if (argc < 1 || strlen(argv[0]) != first || memcmp(argv[0], cmd->name, first) != 0)
+		return 0;
+	if (second == NULL)
+		return 1;
+	return argc > 1 && strcmp(argv[1], second) == 0 ? 2 : 0;
+}
+
+static const struct ctl_command *
+find_command(int argc, char **argv, int *words_out)
+{
+	const struct ctl_command *cmd;
+
+	for (cmd = commands; cmd->name != NULL; cmd++) {
+		*words_out = match(cmd, argc, argv);
+		if (*words_out > 0)
+			return cmd;
+	}
+	return NULL;
+}
+
+static int
+cmd_help(struct ctl *c, int argc, char **argv)
+{
+	const struct ctl_command *cmd;
+	int words;
+
+	if (argc > 0) {
+		cmd = find_command(argc, argv, &words);
+		if (cmd == NULL)
+			return ctl_fail("there is no command \"%s\"", argv[0]);
+		print_usage_line(stdout, cmd);
+		printf("%s\n", cmd->doc);
+		return CTL_OK;
+	}
+	printf("usage: posternctl [-c FILE] [-s PATH=VALUE ...] COMMAND [ARGUMENT ...]\n\n"
+	       "  -c FILE         the configuration file; else %s\n"
+	       "  -s PATH=VALUE   a setting that takes the place of the file's\n\n",
+	       c->config_path);
+	for (cmd = commands; cmd->name != NULL; cmd++)
+		print_usage_line(stdout, cmd);
+	printf("\nposternctl help COMMAND says more of one.\n");
+	return CTL_OK;
+}
+
+static int
+refuse_command(struct ctl *c, int argc, char **argv)
+{
+	const char *names[sizeof(commands) / sizeof(commands[0])];
+	const char *typed =
+		argc > 1 ? pst_arena_printf(c->arena, "%s %s", argv[0], argv[1]) : argv[0];
+	const char *near;
+	size_t n;
+
+	for (n = 0; commands[n].name != NULL; n++)
+		names[n] = commands[n].name;
+	near = conf_nearest(names, n, typed);
+	if (near == NULL && argc > 1) /* a one-word command with an argument */
+		near = conf_nearest(names, n, argv[0]);
+	if (near != NULL)
+		ctl_fail("there is no command \"%s\"; did you mean \"%s\"?", typed, near);
+	else
+		ctl_fail("there is no command \"%s\"; posternctl help lists them", typed);
+	return CTL_USAGE;
+}
+
+static int
+run_command(struct ctl *c, int argc, char **argv)
+{
+	const struct ctl_command *cmd;
+	int words, status;
+
+	if (argc == 0) {
+		(void)cmd_help(c, 0, NULL);
+		return CTL_USAGE;
+	}
+	cmd = find_command(argc, argv, &words);
+	if (cmd == NULL)
+		return refuse_command(c, argc, argv);
+	status = cmd->run(c, argc - words, argv + words);
+	if (status == CTL_USAGE) {
+		fputs("usage: ", stderr);
+		print_usage_line(stderr, cmd);
+	}
+	return status;
+}
+
+/* -1: go on; else the exit status. */
+static int
+read_options(struct ctl *c, const char **sets, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "set", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int opt;
+
+	/* "+": what follows the command is the command's. */
+	while ((opt = getopt_long(argc, argv, "+c:s:hV", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			c->config_path = optarg;
+			c->config_given = true;
+			break;
+		case 's':
+			sets[c->set_count++] = optarg;
+			break;
+		case 'h':
+			return cmd_help(c, 0, NULL);
+		case 'V':
+			printf("posternctl %s\n", PACKAGE_VERSION);
+			return CTL_OK;
+		default:
+			return CTL_USAGE;
+		}
+	}
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct ctl c = { .config_path = PST_SYSCONF_DIR "/postern.conf" };
+	const char **sets = pst_new_array(const char *, (size_t)argc);
+	int status;
+
+	c.sets = sets;
+	c.arena = pst_arena_create();
+	status = read_options(&c, sets, argc, argv);
+	if (status < 0)
+		status = run_command(&c, argc - optind, argv + optind);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		status = ctl_fail("standard output cannot be written");
+	pst_arena_destroy(c.arena);
+	free(sets);
+	return status;
+}
