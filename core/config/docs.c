@@ -119,6 +119,8 @@ write_roff(const char *text, FILE *to)
 			fputs("\\-", to); /* not a hyphen that a reader would copy */
 		else if (*p == '"')
 			fputs("\\(dq", to);
+		else if (*p == ':' && p[1] != ' ' && p[1] != '\0')
+			fputs(":\\:", to); /* long values may be broken here */
 		else
 			fputc(*p, to);
 	}
