@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* Index files: one read, one write, and the places' time stamps; see index.h. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/index/index.h"
+
+#define FIRST_READ ((size_t)16 * 1024) /* holds the index of most maildrops */
+
+static int64_t
+to_ns(struct timespec ts)
+{
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Reads until n octets are there or the file ends; returns how many, or -1. */
+static ssize_t
+read_up_to(int fd, char *to, size_t n)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t r = read(fd, to + got, n - got);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			break;
+		got += (size_t)r;
+	}
+	return (ssize_t)got;
+}
+
+/* first holds the file's first n octets, n of n: there is more. */
+static const char *
+load_large(struct index *ix, int fd, const char *first, size_t n, size_t max)
+{
+	struct mem mem = { NULL, 0 };
+	struct stat st;
+	size_t octets;
+	ssize_t got;
+
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n)
+		return "cannot be read";
+	if ((uint64_t)st.st_size > max)
+		return "larger than any of ours";
+	octets = (size_t)st.st_size;
+	if (mem_get(&mem, octets) != 0)
+		return "no memory for it";
+	memcpy(mem.p, first, n);
+	got = read_up_to(fd, (char *)mem.p + n, octets - n);
+	if (got != (ssize_t)(octets - n)) {
+		mem_drop(&mem);
+		return "cannot be read";
+	}
+	return index_parse(ix, &mem, octets);
+}
+
+static const char *
+load_fd(struct index *ix, int fd, size_t max)
+{
+	struct mem mem = { NULL, 0 };
+	char first[FIRST_READ];
+	ssize_t got = read(fd, first, sizeof(first));
+
+	if (got < 0)
+		return "cannot be read";
+	if ((size_t)got == sizeof(first))
+		return load_large(ix, fd, first, sizeof(first), max);
+	if (mem_get(&mem, (size_t)got) != 0)
+		return "no memory for it";
+	memcpy(mem.p, first, (size_t)got);
+	return index_parse(ix, &mem, (size_t)got);
+}
+
+static bool
+is_ours(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid();
+}
+
+enum index_load
+index_load(struct index *ix, const struct index_file *file, size_t max, const char **why_out)
+{
+	/* O_NONBLOCK: a FIFO with that name must not hold the session up. */
+	int fd = openat(file->dirfd, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0 && errno == ENOENT)
+		return INDEX_NONE;
+	if (fd < 0) {
+		*why_out = "cannot be opened";
+		return INDEX_BAD;
+	}
+	*why_out = file->check_owner && !is_ours(fd) ? "somebody else's" : load_fd(ix, fd, max);
+	close(fd);
+	return *why_out == NULL ? INDEX_LOADED : INDEX_BAD;
+}
+
+static int
+create_temp(const struct index_file *file)
+{
+	return openat(file->dirfd, file->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	              0600);
+}
+
+int
+index_write_begin(struct index_writer *w, const struct index_file *file, struct pst_err *err)
+{
+	struct stat st;
+
+	*w = (struct index_writer){ .file = file, .fd = create_temp(file) };
+	if (w->fd < 0 && errno == EEXIST) { /* a writer died here */
+		(void)unlinkat(file->dirfd, file->temp, 0);
+		w->fd = create_temp(file);
+	}
+	if (w->fd < 0)
+		return pst_err_sys(err, PST_E_TEMP, "create %s", file->temp);
+	if (fstat(w->fd, &st) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "fstat %s", file->temp);
+		close(w->fd);
+		return -1;
+	}
+	w->dev = st.st_dev;
+	w->fs_now_ns = to_ns(st.st_mtim);
+	return 0;
+}
+
+static int
+write_all(int fd, struct pst_str s)
+{
+	while (s.n > 0) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		s.p += n;
+		s.n -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err)
+{
+	const struct index_file *file = w->file;
+	int rc = -1;
+
+	index_seal(ix);
+	if (write_all(w->fd, index_octets(ix)) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "write %s", file->temp);
+		goto out;
+	}
+	if (renameat(file->dirfd, file->temp, file->dirfd, file->name) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "rename %s to %s", file->temp, file->name);
+		goto out;
+	}
+	rc = 0;
+out:
+	if (rc != 0)
+		(void)unlinkat(file->dirfd, file->temp, 0);
+	close(w->fd);
+	w->fd = -1;
+	return rc;
+}
+
+int
+index_place_look(int dirfd, const char *name, struct index_place *out, struct pst_err *err)
+{
+	struct stat st;
+	int rc = *name == '\0' ? fstat(dirfd, &st) : fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+
+	*out = (struct index_place){ .is_there = false };
+	if (rc != 0 && errno == ENOENT)
+		return 0;
+	if (rc != 0)
+		return pst_err_sys(err, errno == EACCES ? PST_E_PERM : PST_E_TEMP, "stat %s", name);
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	out->mtime_ns = to_ns(st.st_mtim);
+	out->ctime_ns = to_ns(st.st_ctim);
+	out->octets = S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_size;
+	out->is_there = true;
+	return 0;
+}
+
+bool
+index_place_same(const struct index_place *a, const struct index_place *b)
+{
+	return a->is_there == b->is_there && a->dev == b->dev && a->ino == b->ino &&
+	       a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->octets == b->octets;
+}
+
+bool
+index_place_is_settled(const struct index_place *seen, int64_t now_ns, int64_t margin_ns)
+{
+	int64_t changed = seen->mtime_ns > seen->ctime_ns ? seen->mtime_ns : seen->ctime_ns;
+
+	return !seen->is_there || changed <= now_ns - margin_ns;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* storage/index/index.h - what a maildrop's messages were found to be, so that it is found out once.
+ *
+ * For each message, in the order of the listing: its name (how the driver finds it again), its
+ * identity (the first octets of the name, by which it stays the same message), the octets it has on
+ * the wire and as stored, and the UIDL that was shown for it. After the listed ones come kept ones:
+ * messages that the last look did not find, remembered for a while because one look proves little.
+ * The head says what the places where the mail lies looked like, so that an unchanged maildrop is
+ * listed from here and nothing else is read.
+ *
+ * The file and the memory are the same octets: loading is one read, one checksum and a check of
+ * every offset; messages are decoded where they lie, so a message costs its record and its name and
+ * no more. All numbers are little-endian. The parts are sections with an id and a place: a later
+ * program may add ids (a position, a UIDL's origin), which older ones of the same version skip and
+ * do not write again; what an older program must not lose raises INDEX_VERSION, by which the file
+ * counts as none. Losing the file costs time and nothing else.
+ *
+ *	head       "PSTINDEX", version, lengths, sums, generation, places, table of sections
+ *	records    32 octets each: wire and stored octets, places of name and UIDL, flags
+ *	missed     for each kept one: since when it is missing
+ *	strings    names and UIDLs; a UIDL that is the identity is not stored twice */
+#ifndef STORAGE_INDEX_INDEX_H
+#define STORAGE_INDEX_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <postern/err.h>
+#include <postern/str.h>
+
+#include "storage/index/mem.h"
+
+#define INDEX_VERSION 1u
+#define INDEX_PLACES 2
+#define INDEX_UIDL_MAX 70
+#define INDEX_NAME_MAX 1000 /* octets; no file system of Linux has longer names */
+
+enum index_driver { INDEX_MAILDIR = 1, INDEX_MBOX };
+
+/* A directory (or a file) that holds mail, as it was before it was read. */
+struct index_place {
+	uint64_t dev, ino;
+	int64_t mtime_ns, ctime_ns;
+	uint64_t octets; /* of a file */
+	bool is_there;
+	bool is_trusted; /* looking the same means being the same: see index_place_is_settled */
+};
+
+struct index_head {
+	enum index_driver driver;
+	uint64_t generation; /* one more at each writing */
+	int64_t written_ns;  /* wall clock */
+	struct index_place places[INDEX_PLACES];
+};
+
+#define INDEX_PLACE_MASK 1u /* in which of the places it lies */
+#define INDEX_CRLF 2u       /* only CRLF line ends, and ends with one */
+#define INDEX_TWIN 4u       /* another file has the same identity */
+#define INDEX_UNMEASURED 8u /* the octets are not to be believed: read it again */
+
+/* One message, decoded. The strings are borrowed from the index. */
+struct index_message {
+	uint64_t wire_octets;
+	uint64_t stored_octets;
+	struct pst_str name;
+	struct pst_str identity; /* the first octets of name */
+	struct pst_str uidl;
+	unsigned flags;
+};
+
+struct index {
+	struct index_head head;
+	uint32_t listed; /* messages 0 … listed - 1 */
+	uint32_t kept;   /* messages listed … listed + kept - 1 */
+
+	/* private: the file's octets and where the sections lie in them */
+	struct mem mem;
+	size_t octets;
+	const uint8_t *records;
+	const uint8_t *missed;
+	const char *strings;
+	size_t record_octets;
+	size_t head_octets;
+};
+
+/* Decodes message i, listed or kept. It must be there. */
+void index_at(const struct index *ix, uint32_t i, struct index_message *out);
+
+/* Since when kept message i (counted from listed) is missing; wall clock. */
+int64_t index_missed_ns(const struct index *ix, uint32_t i);
+
+void index_clear(struct index *ix); /* accepts a zeroed or cleared one */
+
+/* Takes n octets as an index file into *ix, which must be empty; mem becomes the index's whatever
+ * the result. NULL, or why it is none: a few words for the log. */
+const char *index_parse(struct index *ix, struct mem *mem, size_t n);
+
+/* ---- Making one: begin with the exact numbers, add each message, then write or use it. ---- */
+
+struct index_builder {
+	struct index *ix;
+	uint32_t added;
+	size_t strings_used, strings_octets;
+};
+
+/* Octets of the strings section that a message takes. */
+size_t index_message_strings(const struct index_message *m);
+
+/* *ix must be empty. -1 (PST_E_TEMP: no memory; PST_E_PERM: more than the format holds). */
+int index_build(struct index_builder *b, struct index *ix, uint32_t listed, uint32_t kept,
+                size_t strings_octets, struct pst_err *err);
+
+/* The listed ones in their order, then the kept ones with their time. Copies the strings. */
+void index_add(struct index_builder *b, const struct index_message *m, int64_t missed_ns);
+
+/* Puts the head and the sums into the octets: they are a file then. Also for one that was loaded;
+ * sections that this program does not know stay as they are. */
+void index_seal(struct index *ix);
+struct pst_str index_octets(const struct index *ix);
+
+/* ---- Files ---- */
+
+enum index_load { INDEX_LOADED = 1, INDEX_NONE, INDEX_BAD };
+
+struct index_file {
+	int dirfd;        /* of the directory that holds it */
+	const char *name; /* in that directory */
+	const char *temp; /* where it is written before it gets its name; the caller has a lock */
+	bool check_owner; /* take it only if it is ours: the directory is shared */
+};
+
+/* INDEX_BAD: *why_out is a few words for the log; never longer than max octets are read. */
+enum index_load index_load(struct index *ix, const struct index_file *file, size_t max,
+                           const char **why_out);
+
+/* Writing in two steps, because only the file system's clock tells what is settled on it. */
+struct index_writer {
+	const struct index_file *file;
+	int fd;
+	uint64_t dev;
+	int64_t fs_now_ns; /* the file system's time when the writing began */
+};
+
+/* -1: nothing is left behind and the file is as it was. No fsync: a torn file does not pass for
+ * one, and a lost one is made again. */
+int index_write_begin(struct index_writer *w, const struct index_file *file, struct pst_err *err);
+int index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err);
+
+/* ---- Places ---- */
+
+/* Looks at dirfd/name without following a symbolic link; "" is dirfd itself. Not there: 0 and
+ * is_there false. -1 with err where it cannot be seen. */
+int index_place_look(int dirfd, const char *name, struct index_place *out, struct pst_err *err);
+
+bool index_place_same(const struct index_place *a, const struct index_place *b);
+
+/* Whether a change after now_ns (the place's clock) must give the place another time than it had
+ * when seen: time stamps are as coarse as two seconds on some file systems, so what changed within
+ * margin_ns before may change again unseen. */
+bool index_place_is_settled(const struct index_place *seen, int64_t now_ns, int64_t margin_ns);
+
+#endif

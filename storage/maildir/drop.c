@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a Maildir: lock, look at the directories, take the listing from the index where nothing
+ * changed; see drop.h.
+ *
+ * The lock is flock on the Maildir directory itself: it needs no file, works where nothing may be
+ * written, and is gone with its holder. All else goes through that descriptor, so that the session
+ * works on the directory that it locked, whatever becomes of the path. */
+#include "storage/maildir/drop.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* What the client is told when the system call failed. */
+static enum pst_err_kind
+kind_of_errno(void)
+{
+	switch (errno) {
+	case EACCES:
+	case EPERM:
+	case ENOTDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+		return PST_E_PERM;
+	default:
+		return PST_E_TEMP;
+	}
+}
+
+/* root -1 and 0: there is no such directory. */
+static int
+open_root(struct pst_maildrop *d, struct pst_err *err)
+{
+	d->root = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->root < 0)
+		return errno == ENOENT ? 0 : pst_err_sys(err, kind_of_errno(), "open %s", d->path);
+	if (flock(d->root, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return pst_err_set(err, PST_E_IN_USE, "%s: another session has the lock", d->path);
+	return pst_err_sys(err, PST_E_TEMP, "lock %s", d->path);
+}
+
+static int
+look_at_places(const struct pst_maildrop *d, struct index_place now[PLACE_BOTH],
+               struct pst_err *err)
+{
+	unsigned place;
+
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++)
+		if (index_place_look(d->root, maildir_places[place], &now[place], err) != 0)
+			return -1;
+	return 0;
+}
+
+static bool
+is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH])
+{
+	unsigned place;
+
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++)
+		if (!ix->head.places[place].is_trusted ||
+		    !index_place_same(&ix->head.places[place], &now[place]))
+			return false;
+	return true;
+}
+
+static int
+check_limit(const struct pst_maildrop *d, struct pst_err *err)
+{
+	int64_t max = d->self->conf->max_messages;
+
+	if (d->index.listed <= max)
+		return 0;
+	return pst_err_set(err, PST_E_PERM,
+	                   "%s: %u messages are more than storage.maildir.max_messages, %lld",
+	                   d->path, d->index.listed, (long long)max);
+}
+
+int
+drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+          struct pst_err *err)
+{
+	struct pst_maildrop *d = mem_new(sizeof(*d));
+	struct index_place now[PLACE_BOTH];
+	enum index_load load;
+
+	d->self = self;
+	d->root = -1;
+	d->path = strdup(spec->path);
+	if (d->path == NULL)
+		abort();
+	if (open_root(d, err) != 0)
+		goto fail;
+	if (d->root >= 0) {
+		drop_locate_index(d);
+		if (look_at_places(d, now, err) != 0)
+			goto fail;
+		load = drop_load_index(d, &d->index);
+		if ((load != INDEX_LOADED || !is_unchanged(&d->index, now)) &&
+		    drop_list(d, now, err) != 0)
+			goto fail;
+		if (check_limit(d, err) != 0)
+			goto fail;
+	}
+	*drop_out = d;
+	return 0;
+fail:
+	drop_close(d);
+	return -1;
+}
+
+void
+drop_close(struct pst_maildrop *d)
+{
+	if (d->stale_count > 0)
+		drop_write_back(d);
+	index_clear(&d->index);
+	mem_drop(&d->mem_moved);
+	mem_drop(&d->mem_moved_text);
+	free(d->gone);
+	free(d->removed);
+	free(d->stale);
+	if (d->root >= 0)
+		close(d->root); /* and with it the lock */
+	free(d->index_name);
+	free(d->index_temp);
+	free(d->path);
+	free(d);
+}
+
+uint32_t
+drop_count(const struct pst_maildrop *d)
+{
+	return d->index.listed;
+}
+
+void
+drop_message(const struct pst_maildrop *d, uint32_t idx, struct pst_message *out)
+{
+	struct index_message m;
+
+	index_at(&d->index, idx, &m);
+	out->size_octets = m.wire_octets;
+	out->uidl = m.uidl;
+}
+
+int
+drop_open_places(const struct pst_maildrop *d, int dirfd[PLACE_BOTH], struct pst_err *err)
+{
+	unsigned place;
+
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++)
+		dirfd[place] = -1;
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++) {
+		dirfd[place] = openat(d->root, maildir_places[place],
+		                      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dirfd[place] < 0 && errno != ENOENT) {
+			pst_err_sys(err, kind_of_errno(), "open %s/%s", d->path,
+			            maildir_places[place]);
+			drop_close_places(dirfd);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void
+drop_close_places(int dirfd[PLACE_BOTH])
+{
+	unsigned place;
+
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++) {
+		if (dirfd[place] >= 0)
+			close(dirfd[place]);
+		dirfd[place] = -1;
+	}
+}
+
+bool
+drop_bit(const uint8_t *bits, uint32_t idx)
+{
+	return bits != NULL && (bits[idx / 8] & 1u << idx % 8) != 0;
+}
+
+void
+drop_set_bit(const struct pst_maildrop *d, uint8_t **bits, uint32_t idx)
+{
+	if (*bits == NULL)
+		*bits = mem_new(d->index.listed / 8 + 1);
+	(*bits)[idx / 8] |= (uint8_t)(1u << idx % 8);
+}

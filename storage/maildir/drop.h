@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* storage/maildir/drop.h - an open maildrop, and what the parts of the driver do with it. */
+#ifndef STORAGE_MAILDIR_DROP_H
+#define STORAGE_MAILDIR_DROP_H
+
+#include <postern/storage.h>
+
+#include "storage/index/index.h"
+#include "storage/maildir/scan.h"
+
+#define DROP_INDEX_NAME "postern.index"
+#define DROP_INDEX_TEMP "postern.index.new"
+
+/* A message whose file has another name since the listing was made. */
+struct drop_moved {
+	uint32_t idx;
+	uint32_t text; /* its place in moved_text */
+	uint16_t octets;
+	uint8_t place;
+};
+
+struct pst_maildrop {
+	const struct maildir *self;
+	char *path; /* of the Maildir, for the log and the index's name */
+	int root;   /* its descriptor, which bears the lock; -1: there is no such directory */
+
+	struct index_file
+		file; /* our index; the two names are set where it is not beside the mail */
+	char *index_name, *index_temp;
+
+	/* The listing: messages 0 … listed - 1. It never changes; UIDLs are borrowed from it. */
+	struct index index;
+
+	/* Found by drop_look_again; ascending by idx. */
+	struct drop_moved *moved;
+	uint32_t moved_count;
+	struct mem mem_moved, mem_moved_text;
+
+	/* Bits by idx, made when the first is set. */
+	uint8_t *gone;    /* looked for in vain */
+	uint8_t *removed; /* by commit */
+	uint8_t *stale;   /* their size is not what the index says */
+	uint32_t stale_count;
+
+	bool no_openat2; /* this kernel or sandbox has none */
+};
+
+/* ---- drop.c: the vtable's open and close, places, bits ---- */
+
+int drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+              struct pst_err *err);
+void drop_close(struct pst_maildrop *d);
+uint32_t drop_count(const struct pst_maildrop *d);
+void drop_message(const struct pst_maildrop *d, uint32_t idx, struct pst_message *out);
+
+/* Opens new/ and cur/ (not through symbolic links); -1 in dirfd where one is not there. */
+int drop_open_places(const struct pst_maildrop *d, int dirfd[PLACE_BOTH], struct pst_err *err);
+void drop_close_places(int dirfd[PLACE_BOTH]);
+
+bool drop_bit(const uint8_t *bits, uint32_t idx); /* NULL: none is set */
+void drop_set_bit(const struct pst_maildrop *d, uint8_t **bits, uint32_t idx);
+
+/* ---- store.c: our index file ---- */
+
+void drop_locate_index(struct pst_maildrop *d);
+enum index_load drop_load_index(struct pst_maildrop *d, struct index *ix);
+
+/* Writes ix. Of the places that it says to trust, those that were read now (started_ns is not 0: when)
+ * must have been still for long enough. A failure is logged and nothing else: the session has what
+ * it needs. */
+void drop_save_index(const struct pst_maildrop *d, struct index *ix,
+                     const int64_t started_ns[PLACE_BOTH]);
+
+/* Writes the index without the removed messages, and with the stale ones to be measured again. */
+void drop_write_back(struct pst_maildrop *d);
+
+/* ---- list.c: from the directories to the listing ---- */
+
+/* d->index is what is known (or empty) and becomes the listing. now: the places as they look now. */
+int drop_list(struct pst_maildrop *d, const struct index_place now[PLACE_BOTH],
+              struct pst_err *err);
+
+/* ---- fetch.c: one message ---- */
+
+/* A message's file: where it was last seen. */
+struct drop_file {
+	unsigned place;
+	char name[INDEX_NAME_MAX + 1];
+};
+void drop_file(const struct pst_maildrop *d, uint32_t idx, struct drop_file *out);
+
+/* Finds the new names of files that were renamed, and sets gone for those that are not there. */
+int drop_look_again(struct pst_maildrop *d, struct pst_err *err);
+
+enum pst_fetch_result drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags,
+                                 struct pst_body *body_out, struct pst_err *err);
+
+/* ---- commit.c: removal ---- */
+
+int drop_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
+                struct pst_err *err);
+
+#endif

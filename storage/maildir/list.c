@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* From the directories to the listing: read them, measure what is new, put all in order, keep what
+ * was missed in mind, write the index.
+ *
+ * A message that was listed before and is not seen now may be one that was renamed while we read:
+ * the directories are read again at once unless nothing moved in them. Still missing, it is not
+ * listed, but its record is kept for a while: when it shows up again nothing is new about it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/maildir/drop.h"
+#include "storage/maildir/name.h"
+
+#define MAX_ROUNDS 3
+
+/* A message that must be put in its place: new, back again, or measured again. */
+struct arrival {
+	struct maildir_key key;
+	uint32_t id; /* as in struct scan_twin */
+};
+
+struct listing {
+	struct pst_maildrop *d;
+	struct scan scan;
+	int dirfd[PLACE_BOTH];
+	unsigned read_mask; /* places that were read */
+	int64_t now_ns;
+
+	struct arrival *arrivals;
+	uint32_t arrival_count;
+	uint32_t *order; /* ids of the new listing */
+	uint32_t listed;
+	uint32_t *kept; /* ids of known ones */
+	uint32_t kept_count;
+	struct mem mem_arrivals, mem_order, mem_kept;
+};
+
+static const struct index *
+known(const struct listing *l)
+{
+	return &l->d->index;
+}
+
+/* ---- Reading ---- */
+
+static unsigned
+places_to_read(const struct pst_maildrop *d, const struct index_place now[PLACE_BOTH])
+{
+	unsigned mask = 0, i;
+
+	for (i = 0; i < PLACE_BOTH; i++)
+		if (!d->index.head.places[i].is_trusted ||
+		    !index_place_same(&d->index.head.places[i], &now[i]))
+			mask |= 1u << i;
+	return mask;
+}
+
+static bool
+is_in_doubt(const struct scan *s)
+{
+	return (scan_misses_listed(s) || scan_count_fresh(s, FRESH_GONE) > 0) &&
+	       !scan_is_conclusive(s);
+}
+
+static int
+read_places(struct listing *l, unsigned mask, struct pst_err *err)
+{
+	struct scan *s = &l->scan;
+
+	do {
+		l->read_mask |= mask;
+		if (scan_round(s, mask, err) != 0)
+			return -1;
+		scan_settle_twins(s);
+		if (scan_measure(s, err) != 0)
+			return -1;
+		mask = (1u << PLACE_BOTH) - 1;
+	} while (s->round < MAX_ROUNDS && is_in_doubt(s));
+	return 0;
+}
+
+/* Known ones whose octets are not to be believed any more: they changed in place, or the file that
+ * bears the name now may be the other one of two. */
+static int
+measure_again(struct listing *l, struct pst_err *err)
+{
+	struct scan *s = &l->scan;
+	struct index_message m;
+	uint32_t i;
+
+	for (i = 0; i < s->known_count; i++) {
+		bool is_other;
+
+		index_at(s->known, i, &m);
+		is_other = s->marks[i].file != SCAN_NONE &&
+		           (s->marks[i].is_twin || (m.flags & INDEX_TWIN) != 0);
+		if (s->marks[i].round != 0 && (is_other || (m.flags & INDEX_UNMEASURED) != 0) &&
+		    scan_add_again(s, i, err) != 0)
+			return -1;
+	}
+	return scan_measure(s, err);
+}
+
+static void
+tell_twins(const struct listing *l)
+{
+	const struct pst_host *host = l->d->self->host;
+	const struct scan *s = &l->scan;
+	struct index_message m;
+	uint32_t i, n = 0, first = 0;
+
+	for (i = 0; i < s->twin_count; i++) {
+		if (s->twins[i].id < s->known_count) {
+			index_at(s->known, s->twins[i].id, &m);
+			if ((m.flags & INDEX_TWIN) != 0)
+				continue; /* told when it was found */
+		}
+		if (n++ == 0)
+			first = s->twins[i].file;
+	}
+	if (n > 0)
+		host->log(host, PST_LOG_WARN, "maildir.twins",
+		          "path=%s files=%u first=\"%s/%.*s\": another has its name; listed once",
+		          l->d->path, n, maildir_places[s->files[first].place],
+		          PST_ARG(scan_file_name(s, first)));
+}
+
+/* ---- Order ---- */
+
+static int
+compare_arrivals(const void *a, const void *b)
+{
+	const struct arrival *x = a, *y = b;
+
+	return maildir_key_compare(&x->key, &y->key);
+}
+
+static int
+get_array(struct mem *m, uint64_t n, size_t octets, struct pst_err *err)
+{
+	if (n > SIZE_MAX / 8 / octets || mem_get(m, (size_t)n * octets) != 0)
+		return pst_err_set(err, PST_E_TEMP, "no memory to list the maildrop");
+	return 0;
+}
+
+static void
+add_arrival(struct listing *l, uint32_t id)
+{
+	uint32_t place;
+	struct arrival *a = &l->arrivals[l->arrival_count++];
+
+	a->id = id;
+	maildir_key(maildir_base(scan_name(&l->scan, id, &place)), &a->key);
+}
+
+static int
+sort_arrivals(struct listing *l, struct pst_err *err)
+{
+	const struct scan *s = &l->scan;
+	uint32_t i;
+
+	if (get_array(&l->mem_arrivals, (uint64_t)s->fresh_count + known(l)->kept,
+	              sizeof(*l->arrivals), err) != 0)
+		return -1;
+	l->arrivals = l->mem_arrivals.p;
+	for (i = known(l)->listed; i < s->known_count; i++)
+		if (s->marks[i].round != 0 && !s->marks[i].is_again)
+			add_arrival(l, i);
+	for (i = 0; i < s->fresh_count; i++)
+		if (s->fresh[i].state == FRESH_MEASURED)
+			add_arrival(l, s->known_count + i);
+	qsort(l->arrivals, l->arrival_count, sizeof(*l->arrivals), compare_arrivals);
+	return 0;
+}
+
+/* What was listed stays in its order; arrivals go between, by their keys. */
+static int
+merge(struct listing *l, struct pst_err *err)
+{
+	const struct scan *s = &l->scan;
+	struct maildir_key key;
+	struct index_message m;
+	uint32_t i, next = 0;
+
+	if (get_array(&l->mem_order, (uint64_t)known(l)->listed + l->arrival_count,
+	              sizeof(*l->order), err) != 0)
+		return -1;
+	l->order = l->mem_order.p;
+	for (i = 0; i < known(l)->listed; i++) {
+		if (s->marks[i].round == 0 || s->marks[i].is_again)
+			continue;
+		if (next < l->arrival_count) {
+			index_at(known(l), i, &m);
+			maildir_key(m.identity, &key);
+		}
+		while (next < l->arrival_count &&
+		       maildir_key_compare(&l->arrivals[next].key, &key) < 0)
+			l->order[l->listed++] = l->arrivals[next++].id;
+		l->order[l->listed++] = i;
+	}
+	while (next < l->arrival_count)
+		l->order[l->listed++] = l->arrivals[next++].id;
+	return 0;
+}
+
+/* ---- What is missing ---- */
+
+static int64_t
+missed_since(const struct listing *l, uint32_t id)
+{
+	int64_t since;
+
+	if (id < known(l)->listed)
+		return l->now_ns;
+	since = index_missed_ns(known(l), id - known(l)->listed);
+	return since > l->now_ns ? l->now_ns : since; /* the clock was set back */
+}
+
+static int
+keep_missing(struct listing *l, struct pst_err *err)
+{
+	struct scan *s = &l->scan;
+	uint32_t i;
+
+	for (i = 0; i < s->fresh_count; i++) /* measured again, in vain */
+		if (s->fresh[i].known != SCAN_NONE && s->fresh[i].state != FRESH_MEASURED)
+			s->marks[s->fresh[i].known].round = 0;
+	if (get_array(&l->mem_kept, s->known_count, sizeof(*l->kept), err) != 0)
+		return -1;
+	l->kept = l->mem_kept.p;
+	for (i = 0; i < s->known_count; i++)
+		if (s->marks[i].round == 0 &&
+		    (i < known(l)->listed || l->now_ns - missed_since(l, i) < l->d->self->keep_ns))
+			l->kept[l->kept_count++] = i;
+	return 0;
+}
+
+/* ---- The new index ---- */
+
+static bool
+is_twin(const struct listing *l, uint32_t id, unsigned old_flags)
+{
+	if (id >= l->scan.known_count)
+		return l->scan.fresh[id - l->scan.known_count].is_twin;
+	return l->scan.marks[id].is_twin || /* or it could not be seen now */
+	       ((old_flags & INDEX_TWIN) != 0 && l->read_mask != (1u << PLACE_BOTH) - 1);
+}
+
+static void
+describe(const struct listing *l, uint32_t id, struct index_message *m,
+         char uidl[MAILDIR_UIDL_ROOM])
+{
+	const struct scan *s = &l->scan;
+	const struct scan_fresh *f = id < s->known_count ? NULL : &s->fresh[id - s->known_count];
+	uint32_t place;
+	struct pst_str name = scan_name(s, id, &place);
+	unsigned flags = 0;
+
+	if (f == NULL) {
+		index_at(s->known, id, m);
+		flags = m->flags & (INDEX_CRLF | INDEX_UNMEASURED);
+		flags |= is_twin(l, id, m->flags) ? INDEX_TWIN : 0;
+	} else {
+		if (f->known != SCAN_NONE)
+			index_at(s->known, f->known, m);
+		else
+			m->uidl = maildir_uidl(l->d->self->host, maildir_base(name), uidl);
+		m->wire_octets = f->wire_octets;
+		m->stored_octets = f->stored_octets;
+		flags = (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
+	}
+	m->name = name;
+	m->identity = maildir_base(name);
+	m->flags = flags | place;
+}
+
+static bool
+has_changed(const struct listing *l)
+{
+	struct index_message m;
+	uint32_t i;
+
+	if (l->arrival_count > 0 || l->listed != known(l)->listed ||
+	    l->kept_count != known(l)->kept)
+		return true;
+	for (i = 0; i < known(l)->listed; i++) {
+		index_at(known(l), i, &m);
+		if (l->scan.marks[i].file != SCAN_NONE ||
+		    is_twin(l, i, m.flags) != ((m.flags & INDEX_TWIN) != 0))
+			return true;
+	}
+	return false;
+}
+
+static int
+build(const struct listing *l, struct index *next, struct pst_err *err)
+{
+	char uidl[MAILDIR_UIDL_ROOM];
+	struct index_builder b;
+	struct index_message m;
+	size_t strings = 0;
+	uint32_t i;
+
+	for (i = 0; i < l->listed + l->kept_count; i++) {
+		describe(l, i < l->listed ? l->order[i] : l->kept[i - l->listed], &m, uidl);
+		strings += index_message_strings(&m);
+	}
+	if (index_build(&b, next, l->listed, l->kept_count, strings, err) != 0)
+		return -1;
+	for (i = 0; i < l->listed; i++) {
+		describe(l, l->order[i], &m, uidl);
+		index_add(&b, &m, 0);
+	}
+	for (i = 0; i < l->kept_count; i++) {
+		describe(l, l->kept[i], &m, uidl);
+		index_add(&b, &m, missed_since(l, l->kept[i]));
+	}
+	return 0;
+}
+
+/* What may be trusted of the places as they were before they were read, and whether that is worth
+ * writing down where nothing else changed. */
+static bool
+set_places(const struct listing *l, struct index_head *head, int64_t started_ns[PLACE_BOTH])
+{
+	const struct scan *s = &l->scan;
+	bool is_complete = scan_count_fresh(s, FRESH_REFUSED) == 0;
+	bool is_better = false;
+	unsigned i;
+
+	for (i = 0; i < PLACE_BOTH; i++) {
+		struct index_place old = head->places[i], *place = &head->places[i];
+
+		started_ns[i] = 0;
+		if ((l->read_mask & 1u << i) != 0) {
+			*place = s->before[i];
+			place->is_trusted = true;
+			started_ns[i] = s->started_ns[i];
+		}
+		if (!is_complete)
+			place->is_trusted = false;
+		if (place->is_trusted && !(old.is_trusted && index_place_same(&old, place)) &&
+		    index_place_is_settled(place, s->started_ns[i], l->d->self->margin_ns))
+			is_better = true;
+	}
+	return is_better;
+}
+
+static int
+finish(struct listing *l, struct pst_err *err)
+{
+	int64_t started_ns[PLACE_BOTH];
+	struct index next = { .octets = 0 };
+	struct index_head head = known(l)->head;
+	bool is_better = set_places(l, &head, started_ns);
+	bool changed = known(l)->octets == 0 || has_changed(l);
+
+	if (changed && build(l, &next, err) != 0)
+		return -1;
+	if (changed) {
+		index_clear(&l->d->index);
+		l->d->index = next;
+	}
+	l->d->index.head = head;
+	if (changed || is_better)
+		drop_save_index(l->d, &l->d->index, started_ns);
+	return 0;
+}
+
+int
+drop_list(struct pst_maildrop *d, const struct index_place now[PLACE_BOTH], struct pst_err *err)
+{
+	struct listing l = { .d = d, .now_ns = maildir_wall_ns() };
+	int rc = -1;
+
+	if (drop_open_places(d, l.dirfd, err) != 0)
+		return -1;
+	if (scan_init(&l.scan, d->self, &d->index, l.dirfd, err) == 0 &&
+	    read_places(&l, places_to_read(d, now), err) == 0 && measure_again(&l, err) == 0) {
+		tell_twins(&l);
+		if (sort_arrivals(&l, err) == 0 && merge(&l, err) == 0 &&
+		    keep_missing(&l, err) == 0)
+			rc = finish(&l, err);
+	}
+	scan_clear(&l.scan);
+	drop_close_places(l.dirfd);
+	mem_drop(&l.mem_arrivals);
+	mem_drop(&l.mem_order);
+	mem_drop(&l.mem_kept);
+	return rc;
+}

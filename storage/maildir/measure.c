@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading new messages for their size, once in their life.
+ *
+ * The ",S=" and ",W=" of a name are not believed: a wrong one cannot be told from a right one without
+ * reading the file, and a wrong size cuts a message off. The server that does believe them sends
+ * empty bodies. A name that lies is told to the operator, because other servers will stumble. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/maildir/name.h"
+#include "storage/maildir/scan.h"
+
+struct trouble {
+	uint32_t refused, lying;
+	struct pst_err first_refused; /* with the name */
+	char first_lying[80];
+};
+
+/* In the order of the inodes, which is near that of the disk. */
+struct job {
+	uint64_t ino;
+	uint32_t fresh;
+};
+
+static int
+compare_jobs(const void *a, const void *b)
+{
+	const struct job *x = a, *y = b;
+
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* This process's want, not the file's fault. */
+static bool
+is_our_want(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+static enum scan_state
+state_of_errno(void)
+{
+	switch (errno) {
+	case ENOENT:
+	case ESTALE:
+		return FRESH_GONE;
+	case ELOOP:
+	case ENXIO:
+		return FRESH_NO_FILE;
+	default:
+		return FRESH_REFUSED;
+	}
+}
+
+static void
+note_lie(struct trouble *t, struct pst_str name, uint64_t stored, uint64_t wire)
+{
+	struct pst_str base = maildir_base(name);
+	uint64_t said;
+
+	/* ",W=" may leave out the line end that is added to a message without one. */
+	if (!(maildir_field(base, 'S', &said) && said != stored) &&
+	    !(maildir_field(base, 'W', &said) && said != wire && said + 2 != wire))
+		return;
+	if (t->lying++ == 0)
+		(void)snprintf(t->first_lying, sizeof(t->first_lying), "%.*s", PST_ARG(name));
+}
+
+static enum scan_state
+measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh *f,
+           struct trouble *t)
+{
+	struct pst_err err;
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return FRESH_REFUSED;
+	if (!S_ISREG(st.st_mode))
+		return FRESH_NO_FILE;
+	f->stored_octets = (uint64_t)st.st_size;
+	if (s->self->host->measure(fd, 0, f->stored_octets, &f->wire_octets, &f->is_crlf, &err) !=
+	    0) {
+		if (t->refused++ == 0)
+			pst_err_set(&t->first_refused, err.kind, "%.*s: %.160s", PST_ARG(name),
+			            err.text);
+		return FRESH_REFUSED;
+	}
+	note_lie(t, name, f->stored_octets, f->wire_octets);
+	return FRESH_MEASURED;
+}
+
+static int
+measure_one(struct scan *s, uint32_t i, struct trouble *t, struct pst_err *err)
+{
+	struct scan_fresh *f = &s->fresh[i];
+	uint32_t place;
+	struct pst_str name = scan_name(s, s->known_count + i, &place);
+	char path[INDEX_NAME_MAX + 1];
+	int fd = -1;
+
+	memcpy(path, name.p, name.n);
+	path[name.n] = '\0';
+	errno = ENOENT;
+	if (s->dirfd[place] >= 0)
+		fd = openat(s->dirfd[place], path,
+		            O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && is_our_want(errno))
+		return pst_err_sys(err, PST_E_TEMP, "open %s", path);
+	if (fd < 0) {
+		f->state = (uint8_t)state_of_errno();
+		if (f->state == FRESH_REFUSED && t->refused++ == 0)
+			pst_err_sys(&t->first_refused, PST_E_TEMP, "open %.160s", path);
+		return 0;
+	}
+	f->state = (uint8_t)measure_fd(s, fd, name, f, t);
+	close(fd);
+	return 0;
+}
+
+uint32_t
+scan_count_fresh(const struct scan *s, enum scan_state state)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < s->fresh_count; i++)
+		n += s->fresh[i].state == state;
+	return n;
+}
+
+static void
+tell(const struct scan *s, const struct trouble *t)
+{
+	const struct pst_host *host = s->self->host;
+
+	if (t->refused > 0)
+		host->log(host, PST_LOG_WARN, "maildir.unreadable",
+		          "files=%u first=\"%s\": not listed until they can be read", t->refused,
+		          t->first_refused.text);
+	if (t->lying > 0)
+		host->log(host, PST_LOG_INFO, "maildir.wrong_size_in_name",
+		          "files=%u first=\"%s\": counted, not believed", t->lying, t->first_lying);
+}
+
+int
+scan_measure(struct scan *s, struct pst_err *err)
+{
+	struct trouble trouble = { .refused = 0 };
+	struct mem mem = { NULL, 0 };
+	uint32_t i, n = 0, todo = scan_count_fresh(s, FRESH_UNMEASURED);
+	struct job *jobs;
+	int rc = 0;
+
+	if (todo == 0)
+		return 0;
+	if (mem_get(&mem, todo * sizeof(*jobs)) != 0)
+		return pst_err_set(err, PST_E_TEMP, "no memory to list the maildrop");
+	jobs = mem.p;
+	for (i = 0; i < s->fresh_count; i++)
+		if (s->fresh[i].state == FRESH_UNMEASURED)
+			jobs[n++] = (struct job){ s->fresh[i].ino, i };
+	qsort(jobs, n, sizeof(*jobs), compare_jobs);
+	for (i = 0; i < n && rc == 0; i++)
+		rc = measure_one(s, jobs[i].fresh, &trouble, err);
+	mem_drop(&mem);
+	tell(s, &trouble);
+	return rc;
+}

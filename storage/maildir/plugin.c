@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The storage plugin maildir: a folder with new/ and cur/, one file a message. */
+#include <stdlib.h>
+
+#include <postern/storage.h>
+
+#include "storage/maildir/drop.h"
+
+#define KEEP_NS INT64_C(60000000000) /* longer than NFS believes its caches */
+
+static const struct pst_conf_key keys[] = {
+	{ "index_dir", PST_CONF_WRITE_PATH(struct maildir_conf, index_dir), "", 0, 0, NULL,
+	  "Folder for the index files, which hold sizes and UIDLs so that unchanged mail is not "
+	  "read "
+	  "again; another disk or a tmpfs, for instance. Empty: a file postern.index in each "
+	  "Maildir. "
+	  "A lost index is made again from the mail." },
+	{ "max_messages", PST_CONF_INT(struct maildir_conf, max_messages), "1000000", 1, 100000000,
+	  "messages",
+	  "A Maildir with more is refused, so that one user cannot take all of a worker's "
+	  "memory." },
+	{ .key = NULL },
+};
+
+static int
+check(const void *conf, struct pst_err *err)
+{
+	const struct maildir_conf *c = conf;
+
+	if (*c->index_dir != '\0' && *c->index_dir != '/')
+		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
+	return 0;
+}
+
+static int
+start(const struct pst_host *host, void **self_out, struct pst_err *err)
+{
+	struct maildir *self = mem_new(sizeof(*self));
+
+	(void)err;
+	self->host = host;
+	self->conf = host->conf;
+	self->margin_ns = MAILDIR_MARGIN_NS;
+	self->keep_ns = KEEP_NS;
+	host->random(&self->seed, sizeof(self->seed));
+	*self_out = self;
+	return 0;
+}
+
+static void
+stop(void *self)
+{
+	free(self);
+}
+
+static const struct pst_storage storage = {
+	.open = drop_open,
+	.count = drop_count,
+	.message = drop_message,
+	.fetch = drop_fetch,
+	.commit = drop_commit,
+	.close = drop_close,
+};
+
+PST_EXPORT const struct pst_plugin postern_plugin = {
+	.abi = PST_ABI,
+	.size = sizeof(struct pst_plugin),
+	.kind = PST_STORAGE,
+	.name = "maildir",
+	.keys = keys,
+	.conf_size = sizeof(struct maildir_conf),
+	.check = check,
+	.start = start,
+	.stop = stop,
+	.storage = &storage,
+};
