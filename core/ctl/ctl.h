@@ -56,5 +56,10 @@ int ctl_config_show(struct ctl *c, int argc, char **argv);
 int ctl_config_man(struct ctl *c, int argc, char **argv);
 int ctl_config_sample(struct ctl *c, int argc, char **argv);
 int ctl_plugin_check(struct ctl *c, int argc, char **argv);
+int ctl_status(struct ctl *c, int argc, char **argv);
+int ctl_who(struct ctl *c, int argc, char **argv);
+int ctl_reload(struct ctl *c, int argc, char **argv);
+int ctl_stop(struct ctl *c, int argc, char **argv);
+int ctl_kick(struct ctl *c, int argc, char **argv);
 
 #endif

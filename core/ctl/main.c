@@ -30,6 +30,22 @@ static const struct ctl_command commands[] = {
 	{ "plugin check", "FILE.so",
 	  "Loads a plugin and shows what it is; or says which rule for plugins it breaks.",
 	  ctl_plugin_check },
+	{ "status", "[--json]",
+	  "Shows the running server: its generations and workers, with what each worker's sandbox "
+	  "holds.",
+	  ctl_status },
+	{ "who", "[--json]", "Lists the sessions: id, state, TLS, age, messages, address, user.",
+	  ctl_who },
+	{ "reload", "",
+	  "Makes the server take up its configuration, and waits until it has. Where the new one "
+	  "is bad or does not start, says why; the server goes on with the old one.",
+	  ctl_reload },
+	{ "stop", "",
+	  "Stops the server when its sessions have ended, or server.drain_timeout is over. Said "
+	  "again: at once.",
+	  ctl_stop },
+	{ "kick", "SESSION", "Ends a session, by its id from posternctl who; it deletes nothing.",
+	  ctl_kick },
 	{ "help", "[COMMAND]", "Shows this, or one command.", cmd_help },
 	{ .name = NULL },
 };

@@ -5,10 +5,6 @@
 #include "base/arena.h"
 #include "plugin/loader.h"
 
-static const char *const kind_names[] = {
-	[PST_AUTH] = "auth", [PST_STORAGE] = "storage", [PST_POLICY] = "policy"
-};
-
 /* Where the instance is named: the line to blame when its plugin cannot be loaded. */
 static const struct conf_text *
 find_line(const struct conf_texts *t, enum pst_kind kind, const char *prefix)
@@ -32,7 +28,7 @@ check_one(const struct settings *s, const struct conf_texts *t, enum pst_kind ki
 	const char *name = pst_arena_copy(problems->arena, instance);
 	const char *prefix = section != NULL ? section->prefix
 	                                     : pst_arena_printf(problems->arena, "%s.%s",
-	                                                        kind_names[kind], name);
+	                                                        settings_kind_group(kind), name);
 	const struct conf_text *line = find_line(t, kind, prefix);
 	struct plugin *p;
 	struct pst_err err;

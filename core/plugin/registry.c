@@ -62,20 +62,6 @@ registry_find(const struct registry *r, enum pst_kind kind, struct pst_str insta
 	return NULL;
 }
 
-static const char *
-kind_section(enum pst_kind kind)
-{
-	switch (kind) {
-	case PST_AUTH:
-		return "auth";
-	case PST_STORAGE:
-		return "storage";
-	case PST_POLICY:
-		break;
-	}
-	return "policy";
-}
-
 /* The section is the same one that `posternctl config check` looked at; a problem here means that
  * the .so was changed since. All of them are named, as far as err has room. */
 static int
@@ -99,9 +85,9 @@ load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instan
 	struct registry *r = env->plugins;
 	const struct plugin_section *section = settings_section(env->settings, kind, instance);
 	const char *name = pst_arena_copy(r->arena, instance);
-	const char *prefix =
-		section != NULL ? section->prefix
-				: pst_arena_printf(r->arena, "%s.%s", kind_section(kind), name);
+	const char *prefix = section != NULL ? section->prefix
+	                                     : pst_arena_printf(r->arena, "%s.%s",
+	                                                        settings_kind_group(kind), name);
 	struct plugin *p;
 
 	if (registry_find(r, kind, instance) != NULL)
