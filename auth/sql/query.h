@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* auth/sql/query.h - an admin's query: SQL with named parameters, read once.
+ *
+ * ":user" and its like become the driver's placeholders; their values are always bound, never put
+ * into the text. What stands in quotes or comments is left alone, and so is "::". */
+#ifndef AUTH_SQL_QUERY_H
+#define AUTH_SQL_QUERY_H
+
+#include <postern/err.h>
+#include <postern/str.h>
+
+enum sql_param {
+	SQL_USER,
+	SQL_LOCAL_PART,
+	SQL_DOMAIN,
+	SQL_REMOTE_IP,
+	SQL_LOCAL_IP,
+	SQL_SNI,
+	SQL_PASSWORD, /* the stored form; administration only, as all below */
+	SQL_MAILDROP,
+	SQL_UID,
+	SQL_GID,
+	SQL_ENABLED,
+	SQL_REASON,
+	SQL_PARAMS
+};
+
+#define SQL_BIT(param) (1u << (param))
+#define SQL_ASKER                                                                                  \
+	(SQL_BIT(SQL_USER) | SQL_BIT(SQL_LOCAL_PART) | SQL_BIT(SQL_DOMAIN) |                       \
+	 SQL_BIT(SQL_REMOTE_IP) | SQL_BIT(SQL_LOCAL_IP) | SQL_BIT(SQL_SNI))
+#define SQL_NAME (SQL_BIT(SQL_USER) | SQL_BIT(SQL_LOCAL_PART) | SQL_BIT(SQL_DOMAIN))
+
+/* The queries of each SQL plugin. */
+enum sql_id {
+	SQL_ID_LOOKUP,
+	SQL_ID_DOMAIN_INSERT,
+	SQL_ID_USER_INSERT,
+	SQL_ID_USER_PASSWORD,
+	SQL_ID_USER_ENABLE,
+	SQL_ID_USER_DELETE,
+	SQL_ID_USER_LIST,
+	SQL_IDS
+};
+
+struct sql_query {
+	enum sql_id id;
+	const char *setting; /* its key, for messages; borrowed */
+	char *text;          /* with placeholders ?1 or $1; owned; NULL: there is no such query */
+	enum sql_param params[SQL_PARAMS]; /* placeholder k stands for params[k - 1] */
+	size_t param_count;
+};
+
+/* uid, gid and enabled; all others are texts. */
+bool sql_param_is_number(enum sql_param param);
+
+/* Fills text, params and param_count from source. allowed: SQL_BITs. mark: '?' or '$'. An empty source
+ * is a query that does not exist. -1: PST_E_CLIENT. */
+int sql_query_parse(struct sql_query *q, const char *source, unsigned allowed, char mark,
+                    struct pst_err *err);
+void sql_query_clear(struct sql_query *q);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* auth/sqlite/sqlite.h - inside of the plugin: SQLite as a driver of the SQL core. */
+#ifndef AUTH_SQLITE_SQLITE_H
+#define AUTH_SQLITE_SQLITE_H
+
+#include "auth/sql/driver.h"
+
+extern const struct sql_driver sqlite_driver;
+
+/* A handle that is not open yet: each call opens the file as needed. path is absolute and borrowed.
+ * read_only: nothing but looking up is done. NULL: no memory. */
+struct sql_db *sqlite_db_create(const char *path, bool read_only);
+
+/* contrib/schema/sqlite.sql */
+extern const char sqlite_schema[];
+
+#endif
