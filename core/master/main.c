@@ -38,7 +38,7 @@ static const char usage_text[] =
 	"      --help             this, and end\n"
 	"\n"
 	"Signals: HUP reload, TERM and INT stop (let sessions finish; again: at once), USR1 open\n"
-	"the log again. posternctl(8) does the same and more.\n";
+	"the log again. posternctl(1) does the same and more.\n";
 
 enum { OPT_CHECK = 256, OPT_VERSION, OPT_HELP };
 
