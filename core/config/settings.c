@@ -12,6 +12,7 @@
 
 #define PARTS_MAX 3
 #define NAMES_MAX 64
+#define NO_KIND ((enum pst_kind)0)
 
 /* What a file without a listener gets: the two ports of POP3 (RFC 1939, RFC 8314). */
 const struct settings_builtin settings_builtins[] = {
@@ -64,8 +65,8 @@ find_group(struct pst_str name)
 	return NULL;
 }
 
-/* PST_AUTH, …, or 0 where the group has no plugin sections. */
-static int
+/* PST_AUTH, …, or NO_KIND where the group has no plugin sections. */
+static enum pst_kind
 kind_of(struct pst_str group)
 {
 	size_t i;
@@ -73,7 +74,7 @@ kind_of(struct pst_str group)
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (pst_str_eq(pst_str_c(kinds[i].group), group))
 			return kinds[i].kind;
-	return 0;
+	return NO_KIND;
 }
 
 static bool
@@ -106,7 +107,7 @@ static void
 add_section(const struct conf_texts *t, const struct conf_text *text, const struct parts *parts,
             struct settings *out, struct conf_problems *p)
 {
-	const enum pst_kind kind = (enum pst_kind)kind_of(parts->v[0]);
+	const enum pst_kind kind = kind_of(parts->v[0]);
 	struct plugin_section *s;
 	const struct conf_text *plugin;
 
@@ -237,7 +238,7 @@ place_text(const struct conf_texts *t, const struct conf_text *text, struct sett
 		conf_problems_add(p, text->file, text->line,
 		                  "%.*s.%s: is a single value, not a group", PST_ARG(parts.v[0]),
 		                  key->key);
-	else if (key == NULL && kind_of(parts.v[0]) != 0 && (parts.n == 3 || is_empty_group(text)))
+	else if (key == NULL && kind_of(parts.v[0]) != NO_KIND && (parts.n == 3 || is_empty_group(text)))
 		add_section(t, text, &parts, out, p);
 	else if (key == NULL)
 		report_key(text, g, t->arena, p);

@@ -14,6 +14,9 @@
 
 #define MEASURE_OCTETS 65536
 
+static void host_log(const struct pst_host *host, enum pst_log_level level, const char *event,
+                     const char *fmt, ...) PST_PRINTF(4, 5);
+
 static void
 host_log(const struct pst_host *host, enum pst_log_level level, const char *event, const char *fmt,
          ...)
