@@ -184,8 +184,8 @@ refuse(struct filter *f, const char *word)
 static void
 allow_if_equal(struct filter *f, const char *name, unsigned arg, uint64_t value)
 {
-	const struct scmp_arg_cmp yes = SCMP_CMP64(arg, SCMP_CMP_EQ, value);
-	const struct scmp_arg_cmp no = SCMP_CMP64(arg, SCMP_CMP_NE, value);
+	const struct scmp_arg_cmp yes = SCMP_CMP64(arg, SCMP_CMP_EQ, value, 0);
+	const struct scmp_arg_cmp no = SCMP_CMP64(arg, SCMP_CMP_NE, value, 0);
 
 	add_rule(f, SCMP_ACT_ALLOW, name, 1, &yes);
 	add_rule(f, SCMP_ACT_ERRNO(EPERM), name, 1, &no);
@@ -206,7 +206,7 @@ static void
 allow_with_arguments(struct filter *f)
 {
 	static const unsigned long requests[] = { FIONBIO, FIOCLEX, FIONREAD, TCGETS };
-	const struct scmp_arg_cmp set_name = SCMP_CMP64(0, SCMP_CMP_EQ, PR_SET_NAME);
+	const struct scmp_arg_cmp set_name = SCMP_CMP64(0, SCMP_CMP_EQ, PR_SET_NAME, 0);
 	const struct scmp_arg_cmp thread =
 		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
 	const struct scmp_arg_cmp process = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
@@ -221,7 +221,7 @@ allow_with_arguments(struct filter *f)
 	add_rule(f, SCMP_ACT_ALLOW, "clone", 1, &thread);
 	add_rule(f, SCMP_ACT_ERRNO(EPERM), "clone", 1, &process);
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		const struct scmp_arg_cmp request = SCMP_CMP64(1, SCMP_CMP_EQ, requests[i]);
+		const struct scmp_arg_cmp request = SCMP_CMP64(1, SCMP_CMP_EQ, requests[i], 0);
 
 		add_rule(f, SCMP_ACT_ALLOW, "ioctl", 1, &request);
 	}
