@@ -76,8 +76,8 @@ test_each_row_is_served_in_its_states_and_refused_in_the_others(void **state)
 			struct pst_err err;
 			char line[64];
 
-			strcpy(line, pop3_commands[v].name);
-			strcat(line, arguments[v] == NULL ? "" : arguments[v]);
+			(void)snprintf(line, sizeof(line), "%s%s", pop3_commands[v].name,
+			               arguments[v] == NULL ? "" : arguments[v]);
 			assert_int_equal(dispatch(contexts[c], pst_str_c(line), &verb, &err),
 			                 allowed ? 0 : -1);
 			assert_int_equal(verb, v);
@@ -279,7 +279,7 @@ assert_text(const char *line, const char *text, const char *text2)
 	enum pop3_verb verb;
 	struct pst_err err;
 
-	strcpy(copy, line);
+	(void)snprintf(copy, sizeof(copy), "%s", line);
 	seen.args = (struct pop3_args){ 0 };
 	assert_int_equal(pop3_dispatch(&in_auth, pst_str_c(copy), &verb, &err), 0);
 	assert_int_equal(seen.args.text.n, strlen(text));
