@@ -241,7 +241,7 @@ static const char man_head[] =
 	".El\n";
 
 static const char man_tail[] = ".Sh SEE ALSO\n"
-			       ".Xr posternctl 8 ,\n"
+			       ".Xr posternctl 1 ,\n"
 			       ".Xr postern 8\n"
 			       ".Sh STANDARDS\n"
 			       "RFC 1939, RFC 2449, RFC 2595, RFC 3206, RFC 5034, RFC 8314.\n";
