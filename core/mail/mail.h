@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* mail/mail.h - the sessions of one process, and what they share.
+ *
+ * One thread runs the event loop and every session; only the calls of storage that may block run in
+ * libuv's pool (mail/maildrop.h). An idle session holds its struct and its maildrop: what is read
+ * and what is sent passes through buffers that all sessions of the process share. */
+#ifndef MAIL_MAIL_H
+#define MAIL_MAIL_H
+
+#include <uv.h>
+
+#include <postern/err.h>
+#include <postern/storage.h>
+#include <postern/str.h>
+
+#include "base/buf.h"
+
+struct board;
+struct slot_row;
+struct mail_session;
+
+#define MAIL_NO_ROW UINT32_MAX
+
+struct mail_limits {
+	int64_t idle_ms;           /* RFC 1939 section 3: at least 10 minutes */
+	int64_t linger_ms;         /* how long to wait, after the end, for the client to close */
+	uint32_t max_bad_commands; /* one after the other */
+};
+
+/* Sessions that wait for the same span of time, the one whose time is up first in front. */
+struct mail_list {
+	struct mail_session *first, *last;
+	int64_t span_ms;
+};
+
+struct mail {
+	uv_loop_t *loop; /* borrowed */
+	struct mail_limits limits;
+	struct board *board;   /* borrowed; may be NULL */
+	struct slot_row *self; /* borrowed; may be NULL */
+	uint32_t slot;
+
+	/* Called when the last session is gone; may be NULL. */
+	void (*emptied)(void *arg);
+	void *arg;
+
+	struct mail_session *sessions; /* all of them */
+	uint32_t session_count;
+	struct mail_list idle, linger;
+	bool is_stopping;
+
+	/* For the session whose turn it is; out is empty between turns. */
+	char *in;           /* MAIL_READ_MAX octets from the client */
+	char *file;         /* MAIL_CHUNK_MAX octets of a stored message */
+	struct pst_buf out; /* replies */
+	size_t spent;       /* octets made in this turn */
+};
+
+void mail_init(struct mail *m, uv_loop_t *loop, const struct mail_limits *limits);
+void mail_clear(struct mail *m); /* there are no sessions any more */
+
+/* Ends what has waited too long. now_ms is of uv_now's clock. About once a second. */
+void mail_tick(struct mail *m, int64_t now_ms);
+
+/* Ends all sessions now; none removes a message, but for those whose client said QUIT. They are
+ * gone, and emptied is called, as soon as the pool has finished with them. */
+void mail_stop(struct mail *m);
+
+/* Ends the session of a scoreboard row; false: none here has it. */
+bool mail_end_row(struct mail *m, uint32_t row);
+
+struct mail_start {
+	int fd; /* the client's, or one end of login's relay; the session's from now on */
+	bool is_relay;
+	uint32_t row; /* of the scoreboard, or MAIL_NO_ROW */
+	struct pst_str sid, user, peer;
+	struct pst_str input; /* what the client had sent behind its PASS */
+
+	const struct pst_storage *storage;
+	void *storage_self;
+	const char *path;
+
+	/* Instead of the storage: why there will be no session. The client is told, by its kind. */
+	const struct pst_err *refusal;
+};
+
+/* Everything of how but fd, storage and storage_self is copied. Never fails: what goes wrong ends
+ * the session, and is logged. */
+void mail_session_start(struct mail *m, const struct mail_start *how);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* A session's maildrop and its pool jobs; see maildrop.h. */
+#include "mail/maildrop.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define BITS 64u
+
+bool
+maildrop_is_marked(const struct maildrop *d, uint32_t msg)
+{
+	uint32_t idx = msg - 1;
+
+	return d->marks != NULL && (d->marks[idx / BITS] >> idx % BITS & 1) != 0;
+}
+
+void
+maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg_out)
+{
+	d->storage->message(d->drop, msg - 1, msg_out);
+}
+
+void
+maildrop_mark(struct maildrop *d, uint32_t msg)
+{
+	uint32_t idx = msg - 1;
+	struct pst_message m;
+
+	if (d->marks == NULL)
+		d->marks = pst_new_array(uint64_t, (d->count + BITS - 1) / BITS);
+	d->marks[idx / BITS] |= UINT64_C(1) << idx % BITS;
+	maildrop_message(d, msg, &m);
+	d->marked++;
+	d->marked_octets += m.size_octets;
+}
+
+void
+maildrop_unmark_all(struct maildrop *d)
+{
+	free(d->marks);
+	d->marks = NULL;
+	d->marked = 0;
+	d->marked_octets = 0;
+}
+
+void
+maildrop_clear(struct maildrop *d)
+{
+	pst_assert(d->drop == NULL);
+	maildrop_unmark_all(d);
+}
+
+void
+maildrop_judge(struct pst_err *err)
+{
+	if (err->kind != PST_E_PERM && err->kind != PST_E_IN_USE)
+		err->kind = PST_E_TEMP;
+}
+
+void
+maildrop_release(struct pst_body *body)
+{
+	if (body->fd < 0)
+		return;
+	close(body->fd);
+	body->fd = -1;
+	if (body->done != NULL)
+		body->done(body->arg);
+}
+
+/* ---- In the pool ---- */
+
+static void
+run_open(struct maildrop_job *job)
+{
+	struct maildrop *d = job->of;
+	struct pst_maildrop_spec spec = { .path = job->path, .user = pst_str_c(job->user) };
+	uint32_t i;
+
+	job->rc = d->storage->open(d->self, &spec, &d->drop, &job->err);
+	if (job->rc != 0) {
+		maildrop_judge(&job->err);
+		d->drop = NULL;
+		return;
+	}
+	d->count = d->storage->count(d->drop);
+	for (i = 0; i < d->count; i++) {
+		struct pst_message m;
+
+		d->storage->message(d->drop, i, &m);
+		d->octets += m.size_octets;
+	}
+}
+
+/* Fewer octets than wanted only at the end of the file. */
+static void
+run_read(struct maildrop_job *job)
+{
+	if (job->want == 0)
+		return;
+	job->data = pst_realloc(NULL, job->want);
+	while (job->n < job->want) {
+		ssize_t got = pread(job->body.fd, job->data + job->n, job->want - job->n,
+		                    (off_t)(job->body.offset + job->at + job->n));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			job->rc = pst_err_sys(&job->err, PST_E_TEMP, "read a message");
+		if (got <= 0)
+			return;
+		job->n += (size_t)got;
+	}
+}
+
+static void
+run_fetch(struct maildrop_job *job)
+{
+	struct maildrop *d = job->of;
+
+	job->body = (struct pst_body){ .fd = -1 };
+	switch (d->storage->fetch(d->drop, job->idx, 0, &job->body, &job->err)) {
+	case PST_FETCH_OK:
+		break;
+	case PST_FETCH_WAIT: /* it was not told to hurry: the plugin is wrong */
+		pst_err_set(&job->err, PST_E_PERM, "the storage plugin cannot fetch a message");
+		/* fall through */
+	case PST_FETCH_ERROR:
+		job->rc = -1;
+		job->body.fd = -1;
+		maildrop_judge(&job->err);
+		return;
+	}
+	if (job->want > job->body.length)
+		job->want = (size_t)job->body.length;
+	run_read(job);
+	if (job->rc != 0)
+		maildrop_release(&job->body);
+}
+
+/* The 0-based places of all marked messages, ascending. */
+static uint32_t *
+list_marked(const struct maildrop *d)
+{
+	uint32_t *idx = pst_new_array(uint32_t, d->marked);
+	uint32_t n = 0, word;
+
+	for (word = 0; n < d->marked; word++) {
+		uint64_t bits = d->marks[word];
+
+		for (; bits != 0; bits &= bits - 1)
+			idx[n++] = word * BITS + (uint32_t)__builtin_ctzll(bits);
+	}
+	return idx;
+}
+
+static void
+run_close(struct maildrop_job *job)
+{
+	struct maildrop *d = job->of;
+
+	if (job->has_commit && d->marked > 0) {
+		uint32_t *idx = list_marked(d);
+
+		job->rc = d->storage->commit(d->drop, idx, d->marked, &job->removed, &job->err);
+		if (job->rc != 0)
+			maildrop_judge(&job->err);
+		free(idx);
+	}
+	d->storage->close(d->drop);
+	d->drop = NULL;
+}
+
+static void
+on_work(uv_work_t *work)
+{
+	struct maildrop_job *job = work->data;
+
+	switch (job->kind) {
+	case MAILDROP_OPEN:
+		run_open(job);
+		break;
+	case MAILDROP_FETCH:
+		run_fetch(job);
+		break;
+	case MAILDROP_READ:
+		run_read(job);
+		break;
+	case MAILDROP_CLOSE:
+		run_close(job);
+		break;
+	}
+}
+
+/* ---- On the loop ---- */
+
+static void
+on_worked(uv_work_t *work, int status)
+{
+	struct maildrop_job *job = work->data;
+
+	pst_assert(status == 0); /* nobody cancels */
+	job->done(job);
+}
+
+static struct maildrop_job *
+new_job(struct maildrop *d, enum maildrop_job_kind kind, maildrop_done *done, void *arg)
+{
+	struct maildrop_job *job = pst_new(struct maildrop_job);
+
+	job->kind = kind;
+	job->of = d;
+	job->done = done;
+	job->arg = arg;
+	job->work.data = job;
+	return job;
+}
+
+static struct maildrop_job *
+queue_job(struct maildrop_job *job, uv_loop_t *loop)
+{
+	int rc = uv_queue_work(loop, &job->work, on_work, on_worked);
+
+	pst_assert(rc == 0); /* fails only without a callback */
+	return job;
+}
+
+void
+maildrop_job_free(struct maildrop_job *job)
+{
+	free(job->data);
+	free(job->path);
+	free(job->user);
+	free(job);
+}
+
+struct maildrop_job *
+maildrop_open(struct maildrop *d, uv_loop_t *loop, const char *path, struct pst_str user,
+              maildrop_done *done, void *arg)
+{
+	struct maildrop_job *job = new_job(d, MAILDROP_OPEN, done, arg);
+
+	job->path = pst_strdup(path);
+	job->user = pst_str_dup(user);
+	return queue_job(job, loop);
+}
+
+struct maildrop_job *
+maildrop_fetch(struct maildrop *d, uv_loop_t *loop, uint32_t msg, size_t want, maildrop_done *done,
+               void *arg)
+{
+	struct maildrop_job *job = new_job(d, MAILDROP_FETCH, done, arg);
+
+	job->idx = msg - 1;
+	job->want = want;
+	return queue_job(job, loop);
+}
+
+struct maildrop_job *
+maildrop_read(struct maildrop *d, uv_loop_t *loop, const struct pst_body *body, uint64_t at,
+              size_t want, maildrop_done *done, void *arg)
+{
+	struct maildrop_job *job = new_job(d, MAILDROP_READ, done, arg);
+
+	job->body = *body;
+	job->at = at;
+	job->want = want;
+	return queue_job(job, loop);
+}
+
+struct maildrop_job *
+maildrop_close(struct maildrop *d, uv_loop_t *loop, bool commit, maildrop_done *done, void *arg)
+{
+	struct maildrop_job *job = new_job(d, MAILDROP_CLOSE, done, arg);
+
+	job->has_commit = commit;
+	return queue_job(job, loop);
+}
+
+enum maildrop_cached
+maildrop_read_cached(struct maildrop *d, const struct pst_body *body, uint64_t at, char *out,
+                     size_t want, size_t *n_out, struct pst_err *err)
+{
+	struct iovec iov = { out, want };
+	ssize_t n;
+
+	if (d->has_no_cache_read)
+		return MAILDROP_MISS;
+	do {
+		n = preadv2(body->fd, &iov, 1, (off_t)(body->offset + at), RWF_NOWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0) {
+		*n_out = (size_t)n;
+		return MAILDROP_HIT;
+	}
+	if (errno == EAGAIN)
+		return MAILDROP_MISS;
+	if (errno == EOPNOTSUPP || errno == ENOSYS) {
+		d->has_no_cache_read = true;
+		return MAILDROP_MISS;
+	}
+	pst_err_sys(err, PST_E_TEMP, "read a message");
+	return MAILDROP_BROKEN;
+}
