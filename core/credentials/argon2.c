@@ -15,7 +15,8 @@
 #include "credentials/base64.h"
 #include "credentials/kinds.h"
 
-#define PASSES_MAX 64
+#define PASSES_MAX 100
+#define WORK_MAX_KIB ((uint64_t)4 << 20) /* memory times passes: some six seconds */
 #define LANES_MAX 64
 #define SALT_MADE 16
 #define HASH_MADE 32
@@ -103,6 +104,9 @@ check_bounds(const struct argon2_hash *h, const struct scheme_cost *cost, struct
 	if (h->passes == 0 || h->passes > PASSES_MAX)
 		return pst_err_set(err, PST_E_PERM, "argon2: %u passes, 1 to %d are taken",
 		                   h->passes, PASSES_MAX);
+	if ((uint64_t)h->memory_kib * h->passes > WORK_MAX_KIB)
+		return pst_err_set(err, PST_E_PERM, "argon2: %u passes over %u KiB take too long",
+		                   h->passes, h->memory_kib);
 	if (h->lanes == 0 || h->lanes > LANES_MAX || h->memory_kib < 8 * h->lanes)
 		return pst_err_set(err, PST_E_PERM, "argon2: %u lanes do not go with %u KiB",
 		                   h->lanes, h->memory_kib);

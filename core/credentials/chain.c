@@ -42,6 +42,19 @@ chain_cost(const struct settings *settings)
 	};
 }
 
+void
+chain_check_settings(const struct settings *settings, const struct conf_texts *t,
+                     struct conf_problems *problems)
+{
+	static const char path[] = "auth.default_scheme";
+	const struct conf_text *text = conf_texts_get(t, path);
+
+	if (!scheme_is_known(settings->auth.default_scheme))
+		conf_problems_add(problems, text != NULL ? text->file : NULL,
+		                  text != NULL ? text->line : 0, "%s: \"%s\" is no password scheme",
+		                  path, settings->auth.default_scheme);
+}
+
 static int
 add_backend(struct chain *c, const struct registry *r, struct pst_str instance, struct pst_err *err)
 {

@@ -62,6 +62,10 @@ void chain_ask(struct chain *c, const struct pst_auth_query *query, const struct
 /* Spends what a question with a wrong password does: for a name that cannot be a user's. */
 void chain_burn(struct chain *c, struct pst_str password);
 
+/* What config check must ask about: a default scheme that is none is a problem. */
+void chain_check_settings(const struct settings *settings, const struct conf_texts *t,
+                          struct conf_problems *problems);
+
 /* What scheme_make and scheme_verify are told, from the settings. */
 struct scheme_cost chain_cost(const struct settings *settings);
 
