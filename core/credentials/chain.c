@@ -51,8 +51,9 @@ chain_check_settings(const struct settings *settings, const struct conf_texts *t
 
 	if (!scheme_is_known(settings->auth.default_scheme))
 		conf_problems_add(problems, text != NULL ? text->file : NULL,
-		                  text != NULL ? text->line : 0, "%s: \"%s\" is no password scheme",
-		                  path, settings->auth.default_scheme);
+		                  text != NULL ? text->line : 0,
+		                  "%s: \"%s\" is not a known password scheme", path,
+		                  settings->auth.default_scheme);
 }
 
 static int

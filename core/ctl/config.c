@@ -7,26 +7,13 @@
 
 #include "base/arena.h"
 #include "config/table.h"
-#include "credentials/scheme.h"
+#include "credentials/chain.h"
 #include "ctl/ctl.h"
 #include "ctl/sections.h"
 #include "plugin/check.h"
 #include "plugin/loader.h"
 
 /* ---- config check ---- */
-
-/* What the tables cannot know: names that live in other modules. */
-static void
-check_names(struct ctl *c)
-{
-	const struct conf_text *text = conf_texts_get(&c->texts, "auth.default_scheme");
-
-	if (!scheme_is_known(c->settings.auth.default_scheme))
-		conf_problems_add(&c->problems, text != NULL ? text->file : NULL,
-		                  text != NULL ? text->line : 0,
-		                  "auth.default_scheme: \"%s\" is not a known password scheme",
-		                  c->settings.auth.default_scheme);
-}
 
 static int
 probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
@@ -86,7 +73,7 @@ ctl_config_check(struct ctl *c, int argc, char **argv)
 	unread = c->problems.n;
 	settings_load(&c->texts, &c->settings, &c->problems);
 	if (unread == 0) { /* else what follows would be noise */
-		check_names(c);
+		chain_check_settings(&c->settings, &c->texts, &c->problems);
 		plugin_check_all(&c->settings, &c->texts, &c->problems);
 	}
 	if (c->problems.n == 0 && wants_connect)
