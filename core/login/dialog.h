@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* login/dialog.h - the AUTHORIZATION state of one connection, without its socket: octets in, replies
+ * and wishes out.
+ *
+ * Whoever owns it reads, writes, does TLS and asks the auth workers. Nothing that a client sends
+ * behind STLS or while its login is looked at is acted on before that is done. */
+#ifndef LOGIN_DIALOG_H
+#define LOGIN_DIALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <postern/err.h>
+#include <postern/str.h>
+
+#include "base/buf.h"
+#include "login/sasl.h"
+
+/* The most that may wait for its line's end, or for an answer to a login, between two calls. */
+#define DIALOG_INPUT_MAX 16384
+
+/* Of a listener; shared by its connections. */
+struct dialog_rules {
+	bool plaintext_login; /* before TLS */
+	bool can_stls;
+	int64_t max_bad_commands;
+	int64_t max_auth_failures;
+};
+
+struct dialog {
+	const struct dialog_rules *rules; /* borrowed */
+	char *user;                       /* of USER, or who tried to log in last; or NULL */
+	struct sasl *sasl;                /* an exchange under way, or NULL */
+	struct attempt *attempt;          /* with DIALOG_ATTEMPT, or NULL */
+	struct pst_buf *out;              /* private: while dialog_feed runs */
+	uint16_t bad_commands;
+	uint16_t auth_failures;
+	uint8_t step; /* private */
+	bool tls;
+	bool may_pass;    /* USER was taken, PASS may come */
+	bool is_skipping; /* the rest of a line that was too long */
+	bool had_line;    /* the last feed saw a whole line: the client is not idle */
+};
+
+enum dialog_step {
+	DIALOG_MORE = 1, /* all of the input was used but for a line that has no end yet */
+	DIALOG_FULL,     /* out is long enough for now: send it, then feed again */
+	DIALOG_ATTEMPT, /* d->attempt is to be tried; then dialog_failed, or there is no dialog any more */
+	DIALOG_STLS,     /* send out, do the handshake, then dialog_tls */
+	DIALOG_INJECTED, /* octets came in behind STLS: send out, close, tell the log */
+	DIALOG_CLOSE,    /* send out, close */
+};
+
+void dialog_init(struct dialog *d, const struct dialog_rules *rules, bool tls);
+void dialog_clear(struct dialog *d); /* wipes and frees what it holds */
+
+/* Uses lines from the front of *in, as far as it can, and adds replies to out, which has room for
+ * 32 KiB. The caller keeps what is left in *in, and gives it again with more behind it. */
+enum dialog_step dialog_feed(struct dialog *d, struct pst_str *in, struct pst_buf *out);
+
+/* TLS is on now: what was said before is forgotten (RFC 2595 section 4). */
+void dialog_tls(struct dialog *d);
+
+/* The attempt was sent on: wipes it. */
+void dialog_forget_attempt(struct dialog *d);
+
+/* The attempt failed: tells the client, counts. text: for the client, or NULL. DIALOG_MORE: it may try
+ * again; DIALOG_CLOSE: that was its last. */
+enum dialog_step dialog_failed(struct dialog *d, const struct pst_err *why, const char *text,
+                               struct pst_buf *out);
+
+#endif
