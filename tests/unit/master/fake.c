@@ -88,11 +88,13 @@ claim_request(const struct worker_env *env)
 static int
 do_act(const struct worker_env *env)
 {
-	if (take_act(env->kind, ACT_CRASH))
+	if (take_act(env->kind, ACT_CRASH)) {
+		(void)signal(SIGILL, SIG_DFL);
 		__builtin_trap();
+	}
 	if (take_act(env->kind, ACT_EXIT))
 		return 0;
-	if (take_act(env->kind, ACT_BUSY)) {
+	if (atomic_load(&env->self->state) == SLOT_READY && take_act(env->kind, ACT_BUSY)) {
 		if (env->kind == WORKER_AUTH)
 			claim_request(env);
 		else
@@ -230,7 +232,7 @@ server_write_conf(const struct server *s, const char *extra)
 	if (f == NULL)
 		abort();
 	fprintf(f,
-	        "server: { runtime_dir = \"%s/run\"; plugin_dir = \"%s/plugins.d\";\n"
+	        "server: { runtime_dir = \"%s/run\"; plugin_dir = \"%s/tests/unit/master/.libs\";\n"
 	        "  login_user = \"daemon\"; keys_user = \"bin\"; auth_user = \"sys\"; "
 	        "mail_user = \"mail\"; };\n"
 	        "listener: { test: { address = \"127.0.0.1\"; port = %u; tls = \"none\"; "
@@ -324,14 +326,16 @@ wait_until(bool (*cond)(struct server *s), struct server *s)
 static bool
 is_live(struct server *s)
 {
-	return strstr(server_ask(s, "status json", NULL), "\"phase\":\"live\"") != NULL ||
-	       waitpid(s->pid, &s->status, WNOHANG) == s->pid;
+	if (waitpid(s->pid, &s->status, WNOHANG) == s->pid)
+		s->pid = 0;
+	return s->pid == 0 ||
+	       strstr(server_ask(s, "status json", NULL), "\"phase\":\"live\"") != NULL;
 }
 
 bool
 server_wait_ready(struct server *s)
 {
-	return wait_until(is_live, s) && kill(s->pid, 0) == 0;
+	return wait_until(is_live, s) && s->pid != 0;
 }
 
 bool

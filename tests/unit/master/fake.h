@@ -23,13 +23,13 @@ struct fake {
 	_Atomic uint32_t starts[WORKER_KINDS];
 	_Atomic uint32_t fail_starts[WORKER_KINDS]; /* so many more starts end with status 1 */
 	_Atomic uint32_t act[WORKER_KINDS];         /* enum fake_act, taken by one worker */
-	_Atomic uint32_t hold;       /* login workers have a client that stays */
-	_Atomic uint32_t deaf;       /* workers do not obey orders to stop */
+	_Atomic uint32_t hold;                      /* login workers have a client that stays */
+	_Atomic uint32_t deaf;                      /* workers do not obey orders to stop */
 	_Atomic uint32_t temp_replies; /* auth replies that login got, of kind PST_E_TEMP */
 	_Atomic uint64_t temp_request;
-	_Atomic uint32_t orders[4];  /* received, by enum wire_order */
+	_Atomic uint32_t orders[4]; /* received, by enum wire_order */
 	_Atomic uint32_t order_row;
-	_Atomic uint32_t accepted;   /* connections */
+	_Atomic uint32_t accepted;          /* connections */
 	_Atomic uint32_t fds[WORKER_KINDS]; /* open descriptors at load */
 	_Atomic uint32_t expected_fds[WORKER_KINDS];
 };
@@ -40,8 +40,8 @@ struct server {
 	char conf[96];
 	uint16_t port;
 	const char *set; /* "PATH=VALUE", or NULL */
-	pid_t pid; /* of the master; 0: not running */
-	int status; /* of the master that ended */
+	pid_t pid;       /* of the master; 0: not running */
+	int status;      /* of the master that ended */
 };
 
 /* A folder with a configuration: listener "test" on a free port, and the text of extra. */

@@ -19,13 +19,13 @@
 #include "fake.h"
 #include "ipc/wire.h"
 
-#define SMALL                                                                                      \
-	"login: { workers = 2; }; auth: { workers = 2; backends = [ ]; timeout = \"1s\"; };\n"     \
-	"mail: { workers = 2; location = \"maildir:/tmp/postern-test-none/%{user}\"; };\n"
+#define SMALL                                                                                               \
+	"login: { workers = 2; }; auth: { workers = 2; backends = [ \"fakeauth\" ]; timeout = \"1s\"; };\n" \
+	"mail: { workers = 2; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n"
 #define POOL                                                                                       \
-	"login: { workers = 1; }; auth: { workers = 1; backends = [ ]; };\n"                       \
+	"login: { workers = 1; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"          \
 	"mail: { run_as = \"user\"; spare_processes = 2; max_processes = 4;\n"                     \
-	"  location = \"maildir:/tmp/postern-test-none/%{user}\"; };\n"
+	"  location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n"
 
 static struct server server;
 
@@ -53,6 +53,16 @@ pause_ms(int ms)
 	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
 
 	(void)nanosleep(&t, NULL);
+}
+
+static void
+await_taken(enum worker_kind kind)
+{
+	int64_t end_ms = pst_now_ms() + 10000;
+
+	while (server.fake->act[kind] != ACT_NONE && pst_now_ms() < end_ms)
+		pause_ms(1);
+	assert_int_equal(server.fake->act[kind], ACT_NONE);
 }
 
 /* ---- Start and stop ---- */
@@ -226,8 +236,7 @@ test_a_crash_and_an_unasked_end_are_both_deaths(void **state)
 	start(SMALL);
 	assert_int_equal(server.fake->starts[WORKER_LOGIN], 2);
 	server.fake->act[WORKER_LOGIN] = ACT_CRASH;
-	while (server.fake->act[WORKER_LOGIN] != ACT_NONE)
-		pause_ms(5);
+	await_taken(WORKER_LOGIN);
 	server.fake->act[WORKER_LOGIN] = ACT_EXIT;
 	assert_true(wait_until(has_two_starts_more, &server));
 }
@@ -262,8 +271,7 @@ test_a_dead_auth_worker_has_its_asker_told(void **state)
 	(void)state;
 	start(SMALL);
 	server.fake->act[WORKER_AUTH] = ACT_BUSY;
-	while (server.fake->act[WORKER_AUTH] != ACT_NONE)
-		pause_ms(1);
+	await_taken(WORKER_AUTH);
 	/* Which of the two took it? The one that is busy. */
 	old_pid = server_worker_pid(&server, "auth", 0);
 	(void)kill(old_pid, SIGKILL);
@@ -367,8 +375,8 @@ static void
 test_no_waiting_connection_is_lost_when_logins_become_fewer(void **state)
 {
 	static const char fewer[] =
-	        "login: { workers = 1; }; auth: { workers = 1; backends = [ ]; };\n"
-	        "mail: { workers = 1; location = \"maildir:/tmp/postern-test-none/%{user}\"; };\n";
+		"login: { workers = 1; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"
+		"mail: { workers = 1; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n";
 	pid_t pids[2];
 	int fds[32];
 	bool ok;
@@ -482,8 +490,7 @@ test_the_pool_is_filled_ahead_of_need_and_bounded(void **state)
 	assert_true(wait_until(has_started, &server));
 	for (i = 0; i < 3; i++) {
 		server.fake->act[WORKER_MAIL] = ACT_BUSY;
-		while (server.fake->act[WORKER_MAIL] != ACT_NONE)
-			pause_ms(1);
+		await_taken(WORKER_MAIL);
 	}
 	wanted_starts = 4;
 	assert_true(wait_until(has_started, &server));
