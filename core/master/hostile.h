@@ -12,11 +12,21 @@
  * port=110"): tries each step that the kind has no right to and logs one "hostile.step" line for
  * each, "result=refused" or "result=ALLOWED". */
 void hostile_steps(const struct worker_env *env, pid_t master);
+
+/* The same in a mail process that has become a user, other= being somebody else's mail; one more
+ * step, "own", must be allowed. */
+void hostile_steps_confined(const struct worker_env *env);
 #else
 static inline void
 hostile_steps(const struct worker_env *env, pid_t master)
 {
 	(void)env, (void)master;
+}
+
+static inline void
+hostile_steps_confined(const struct worker_env *env)
+{
+	(void)env;
 }
 #endif
 

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "config/settings.h"
+#include "master/hostile.h"
 #include "master/landlock.h"
 #include "master/seccomp.h"
 #include "plugin/registry.h"
@@ -389,6 +390,7 @@ sandbox_confine(const struct worker_env *env, uid_t uid, gid_t gid, const char *
 	if (is_on && (close_around_maildrop(env, path, err) != 0 ||
 	              close_seccomp(env, SECCOMP_FINAL, err) != 0))
 		return -1;
+	hostile_steps_confined(env);
 	return 0;
 }
 
