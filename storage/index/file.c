@@ -7,7 +7,8 @@
 
 #include "storage/index/index.h"
 
-#define FIRST_READ ((size_t)16 * 1024) /* holds the index of most maildrops */
+#define FIRST_READ ((size_t)16 * 1024)    /* holds the index of most maildrops */
+#define SHRINK_OCTETS ((size_t)64 * 1024) /* so much more than needed is given back */
 
 static int64_t
 to_ns(struct timespec ts)
@@ -35,20 +36,21 @@ read_up_to(int fd, char *to, size_t n)
 	return (ssize_t)got;
 }
 
-/* first holds the file's first n octets, n of n: there is more. */
+/* first holds the file's first n octets, which say that there are more. */
 static const char *
 load_large(struct index *ix, int fd, const char *first, size_t n, size_t max)
 {
 	struct mem mem = { NULL, 0 };
-	struct stat st;
+	uint64_t said = index_file_octets(first, n);
 	size_t octets;
+	struct stat st;
 	ssize_t got;
 
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n)
-		return "cannot be read";
-	if ((uint64_t)st.st_size > max)
+	if (said > max)
 		return "larger than any of ours";
-	octets = (size_t)st.st_size;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < said)
+		return "cut"; /* before memory is taken on its word */
+	octets = (size_t)said;
 	if (mem_get(&mem, octets) != 0)
 		return "no memory for it";
 	memcpy(mem.p, first, n);
@@ -69,8 +71,10 @@ load_fd(struct index *ix, int fd, size_t max)
 
 	if (got < 0)
 		return "cannot be read";
-	if ((size_t)got == sizeof(first))
-		return load_large(ix, fd, first, sizeof(first), max);
+	if (index_file_octets(first, (size_t)got) > sizeof(first))
+		return load_large(ix, fd, first, (size_t)got, max);
+	if (index_file_octets(first, (size_t)got) < (uint64_t)got) /* the rest is an older one's */
+		got = (ssize_t)index_file_octets(first, (size_t)got);
 	if (mem_get(&mem, (size_t)got) != 0)
 		return "no memory for it";
 	memcpy(mem.p, first, (size_t)got);
@@ -85,11 +89,12 @@ is_ours(int fd)
 	return fstat(fd, &st) == 0 && st.st_uid == geteuid();
 }
 
-enum index_load
-index_load(struct index *ix, const struct index_file *file, size_t max, const char **why_out)
+static enum index_load
+load_one(struct index *ix, const struct index_file *file, const char *name, size_t max,
+         const char **why_out)
 {
 	/* O_NONBLOCK: a FIFO with that name must not hold the session up. */
-	int fd = openat(file->dirfd, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(file->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0 && errno == ENOENT)
 		return INDEX_NONE;
@@ -102,40 +107,41 @@ index_load(struct index *ix, const struct index_file *file, size_t max, const ch
 	return *why_out == NULL ? INDEX_LOADED : INDEX_BAD;
 }
 
-static int
-create_temp(const struct index_file *file)
+enum index_load
+index_load(struct index *ix, const struct index_file *file, size_t max, const char **why_out)
 {
-	return openat(file->dirfd, file->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-	              0600);
+	const char *why_spare = NULL;
+	enum index_load load = load_one(ix, file, file->name, max, why_out);
+
+	if (load == INDEX_BAD && load_one(ix, file, file->spare, max, &why_spare) == INDEX_LOADED)
+		load = INDEX_LOADED;
+	return load;
 }
 
-int
-index_write_begin(struct index_writer *w, const struct index_file *file, struct pst_err *err)
+/* ---- Writing ---- */
+
+static int
+open_spare(const struct index_file *file, int flags)
+{
+	return openat(file->dirfd, file->spare,
+	              O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+}
+
+/* Ours alone: a file that has another name too, or another owner, is not written to. */
+static bool
+is_writable(int fd)
 {
 	struct stat st;
 
-	*w = (struct index_writer){ .file = file, .fd = create_temp(file) };
-	if (w->fd < 0 && errno == EEXIST) { /* a writer died here */
-		(void)unlinkat(file->dirfd, file->temp, 0);
-		w->fd = create_temp(file);
-	}
-	if (w->fd < 0)
-		return pst_err_sys(err, PST_E_TEMP, "create %s", file->temp);
-	if (fstat(w->fd, &st) != 0) {
-		pst_err_sys(err, PST_E_TEMP, "fstat %s", file->temp);
-		close(w->fd);
-		return -1;
-	}
-	w->dev = st.st_dev;
-	w->fs_now_ns = to_ns(st.st_mtim);
-	return 0;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	       st.st_uid == geteuid();
 }
 
 static int
-write_all(int fd, struct pst_str s)
+pwrite_all(int fd, struct pst_str s, off_t at)
 {
 	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
+		ssize_t n = pwrite(fd, s.p, s.n, at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -143,32 +149,76 @@ write_all(int fd, struct pst_str s)
 			return -1;
 		s.p += n;
 		s.n -= (size_t)n;
+		at += n;
 	}
 	return 0;
+}
+
+/* Gives back the room that it took: the disk may be full. */
+static int
+give_up(struct index_writer *w)
+{
+	(void)unlinkat(w->file->dirfd, w->file->spare, 0);
+	close(w->fd);
+	w->fd = -1;
+	return -1;
+}
+
+int
+index_write_begin(struct index_writer *w, const struct index_file *file, struct index *ix,
+                  struct pst_err *err)
+{
+	struct stat st;
+
+	*w = (struct index_writer){ .file = file, .fd = open_spare(file, 0) };
+	if (w->fd < 0 || !is_writable(w->fd)) {
+		if (w->fd >= 0)
+			close(w->fd);
+		(void)unlinkat(file->dirfd, file->spare, 0);
+		w->fd = open_spare(file, O_EXCL);
+	}
+	if (w->fd < 0)
+		return pst_err_sys(err, PST_E_TEMP, "create %s", file->spare);
+	/* All of it, also where there is no message: the time stamp must be of now. */
+	if (pwrite_all(w->fd, index_octets(ix), 0) != 0 || fstat(w->fd, &st) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "write %s", file->spare);
+		return give_up(w);
+	}
+	w->dev = st.st_dev;
+	w->fs_now_ns = to_ns(st.st_mtim);
+	w->old_octets = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* The spare becomes the index, and the index the spare. */
+static int
+exchange(const struct index_file *file)
+{
+	if (renameat2(file->dirfd, file->spare, file->dirfd, file->name, RENAME_EXCHANGE) == 0)
+		return 0;
+	return renameat(file->dirfd, file->spare, file->dirfd, file->name);
 }
 
 int
 index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err)
 {
 	const struct index_file *file = w->file;
-	int rc = -1;
 
 	index_seal(ix);
-	if (write_all(w->fd, index_octets(ix)) != 0) {
-		pst_err_sys(err, PST_E_TEMP, "write %s", file->temp);
-		goto out;
+	if (pwrite_all(w->fd, index_head_octets(ix), 0) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "write %s", file->spare);
+		return give_up(w);
 	}
-	if (renameat(file->dirfd, file->temp, file->dirfd, file->name) != 0) {
-		pst_err_sys(err, PST_E_TEMP, "rename %s to %s", file->temp, file->name);
-		goto out;
+	if (w->old_octets / 2 > ix->octets + SHRINK_OCTETS &&
+	    ftruncate(w->fd, (off_t)ix->octets) != 0)
+		w->old_octets = 0; /* it stays long, which does no harm */
+	if (exchange(file) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "rename %s to %s", file->spare, file->name);
+		return give_up(w);
 	}
-	rc = 0;
-out:
-	if (rc != 0)
-		(void)unlinkat(file->dirfd, file->temp, 0);
 	close(w->fd);
 	w->fd = -1;
-	return rc;
+	return 0;
 }
 
 int

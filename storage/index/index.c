@@ -252,8 +252,10 @@ parse(struct index *ix)
 	head_octets = get32(p + AT_HEAD_OCTETS);
 	if (head_octets < HEAD_OCTETS || head_octets > n)
 		return "bad length of the head";
-	if (index_get64(p + AT_FILE_OCTETS) != n)
-		return "cut or too long";
+	if (index_get64(p + AT_FILE_OCTETS) > n || index_get64(p + AT_FILE_OCTETS) < head_octets)
+		return "cut";
+	n = index_get64(p + AT_FILE_OCTETS);
+	ix->octets = n;
 	if (index_get64(p + head_octets - 8) != index_hash(p, head_octets - 8, SUM_SEED_HEAD))
 		return "damaged head";
 	if (index_get64(p + AT_BODY_SUM) !=
@@ -279,6 +281,16 @@ index_parse(struct index *ix, struct mem *mem, size_t n)
 	if (why != NULL)
 		index_clear(ix);
 	return why;
+}
+
+uint64_t
+index_file_octets(const void *first, size_t n)
+{
+	const uint8_t *p = first;
+
+	if (n < HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
+		return 0;
+	return index_get64(p + AT_FILE_OCTETS);
 }
 
 /* ---- Building ---- */
@@ -411,4 +423,10 @@ struct pst_str
 index_octets(const struct index *ix)
 {
 	return (struct pst_str){ ix->mem.p, ix->octets };
+}
+
+struct pst_str
+index_head_octets(const struct index *ix)
+{
+	return (struct pst_str){ ix->mem.p, ix->head_octets };
 }

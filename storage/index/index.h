@@ -92,9 +92,13 @@ int64_t index_missed_ns(const struct index *ix, uint32_t i);
 
 void index_clear(struct index *ix); /* accepts a zeroed or cleared one */
 
-/* Takes n octets as an index file into *ix, which must be empty; mem becomes the index's whatever
- * the result. NULL, or why it is none: a few words for the log. */
+/* Takes the n octets in mem as an index file into *ix, which must be empty; mem becomes the index's
+ * whatever the result. What lies behind the file's own length is not looked at. NULL, or why it is
+ * none: a few words for the log. */
 const char *index_parse(struct index *ix, struct mem *mem, size_t n);
+
+/* The length that the first n octets of a file give it; 0 where they are not an index's. */
+uint64_t index_file_octets(const void *first, size_t n);
 
 /* ---- Making one: begin with the exact numbers, add each message, then write or use it. ---- */
 
@@ -118,33 +122,43 @@ void index_add(struct index_builder *b, const struct index_message *m, int64_t m
  * sections that this program does not know stay as they are. */
 void index_seal(struct index *ix);
 struct pst_str index_octets(const struct index *ix);
+struct pst_str index_head_octets(const struct index *ix);
 
-/* ---- Files ---- */
+/* ---- Files ----
+ *
+ * There are two: the index and a spare. A new index is written over the spare, then the two names are
+ * exchanged: at every moment the name leads to a whole file, and no inode is made or freed (on ext4
+ * that alone costs up to a millisecond where many files were deleted just before). No fsync: a file
+ * that a crash of the system tore does not pass for one, and then the spare, which is the index
+ * before the last, serves. Where names cannot be exchanged the spare is renamed over the index. */
 
 enum index_load { INDEX_LOADED = 1, INDEX_NONE, INDEX_BAD };
 
 struct index_file {
-	int dirfd;        /* of the directory that holds it */
-	const char *name; /* in that directory */
-	const char *temp; /* where it is written before it gets its name; the caller has a lock */
-	bool check_owner; /* take it only if it is ours: the directory is shared */
+	int dirfd;         /* of the directory that holds it */
+	const char *name;  /* in that directory */
+	const char *spare; /* likewise; written by whoever holds the maildrop's lock */
+	bool check_owner;  /* take it only if it is ours: the directory is shared */
 };
 
-/* INDEX_BAD: *why_out is a few words for the log; never longer than max octets are read. */
+/* INDEX_BAD: *why_out is a few words for the log. It is also set where the spare was taken. Never more
+ * than max octets are read. */
 enum index_load index_load(struct index *ix, const struct index_file *file, size_t max,
                            const char **why_out);
 
-/* Writing in two steps, because only the file system's clock tells what is settled on it. */
+/* Writing in two steps, because only the file system's clock tells what is settled on it: the head
+ * may change between them. */
 struct index_writer {
 	const struct index_file *file;
 	int fd;
 	uint64_t dev;
-	int64_t fs_now_ns; /* the file system's time when the writing began */
+	int64_t fs_now_ns; /* the file system's time */
+	uint64_t old_octets;
 };
 
-/* -1: nothing is left behind and the file is as it was. No fsync: a torn file does not pass for
- * one, and a lost one is made again. */
-int index_write_begin(struct index_writer *w, const struct index_file *file, struct pst_err *err);
+/* -1: the index is as it was, and nothing is left to do. */
+int index_write_begin(struct index_writer *w, const struct index_file *file, struct index *ix,
+                      struct pst_err *err);
 int index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err);
 
 /* ---- Places ---- */

@@ -126,7 +126,7 @@ drop_close(struct pst_maildrop *d)
 	if (d->root >= 0)
 		close(d->root); /* and with it the lock */
 	free(d->index_name);
-	free(d->index_temp);
+	free(d->index_spare);
 	free(d->path);
 	free(d);
 }

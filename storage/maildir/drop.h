@@ -9,7 +9,7 @@
 #include "storage/maildir/scan.h"
 
 #define DROP_INDEX_NAME "postern.index"
-#define DROP_INDEX_TEMP "postern.index.new"
+#define DROP_INDEX_SPARE "postern.index.spare"
 
 /* A message whose file has another name since the listing was made. */
 struct drop_moved {
@@ -26,7 +26,7 @@ struct pst_maildrop {
 
 	struct index_file
 		file; /* our index; the two names are set where it is not beside the mail */
-	char *index_name, *index_temp;
+	char *index_name, *index_spare;
 
 	/* The listing: messages 0 … listed - 1. It never changes; UIDLs are borrowed from it. */
 	struct index index;

@@ -61,6 +61,8 @@ take_names(struct pst_maildrop *d, const struct scan *s, struct pst_err *err)
 	mem_drop(&d->mem_moved);
 	mem_drop(&d->mem_moved_text);
 	d->moved_count = 0;
+	free(d->gone);
+	d->gone = NULL;
 	for (i = 0; i < d->index.listed; i++)
 		n += s->marks[i].file != SCAN_NONE;
 	if (mem_get(&d->mem_moved, n * sizeof(*d->moved)) != 0 ||

@@ -10,15 +10,11 @@
 
 static const struct pst_conf_key keys[] = {
 	{ "index_dir", PST_CONF_WRITE_PATH(struct maildir_conf, index_dir), "", 0, 0, NULL,
-	  "Folder for the index files, which hold sizes and UIDLs so that unchanged mail is not "
-	  "read "
-	  "again; another disk or a tmpfs, for instance. Empty: a file postern.index in each "
-	  "Maildir. "
-	  "A lost index is made again from the mail." },
+	  "Folder for the index files, which hold sizes and UIDLs, so that a message is read for its "
+	  "size once; it may be on another disk or a tmpfs. Empty: postern.index and "
+	  "postern.index.spare in each Maildir. A lost index is made again from the mail." },
 	{ "max_messages", PST_CONF_INT(struct maildir_conf, max_messages), "1000000", 1, 100000000,
-	  "messages",
-	  "A Maildir with more is refused, so that one user cannot take all of a worker's "
-	  "memory." },
+	  "messages", "A Maildir with more is refused: it would take all of a worker's memory." },
 	{ .key = NULL },
 };
 

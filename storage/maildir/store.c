@@ -17,7 +17,7 @@ drop_locate_index(struct pst_maildrop *d)
 	char hex[65];
 	size_t i;
 
-	d->file = (struct index_file){ d->root, DROP_INDEX_NAME, DROP_INDEX_TEMP, false };
+	d->file = (struct index_file){ d->root, DROP_INDEX_NAME, DROP_INDEX_SPARE, false };
 	if (*dir == '\0')
 		return;
 	while (n > 1 && d->path[n - 1] == '/')
@@ -26,10 +26,10 @@ drop_locate_index(struct pst_maildrop *d)
 	for (i = 0; i < sizeof(sum); i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
 	d->index_name = mem_new(room);
-	d->index_temp = mem_new(room);
+	d->index_spare = mem_new(room);
 	(void)snprintf(d->index_name, room, "%s/%s", dir, hex);
-	(void)snprintf(d->index_temp, room, "%s/%s.new", dir, hex);
-	d->file = (struct index_file){ AT_FDCWD, d->index_name, d->index_temp, true };
+	(void)snprintf(d->index_spare, room, "%s/%s.spare", dir, hex);
+	d->file = (struct index_file){ AT_FDCWD, d->index_name, d->index_spare, true };
 }
 
 /* As large as an index of so many messages can get. */
@@ -54,10 +54,11 @@ drop_load_index(struct pst_maildrop *d, struct index *ix)
 		why = "of another kind of maildrop";
 		load = INDEX_BAD;
 	}
-	if (load == INDEX_BAD)
+	if (why != NULL)
 		d->self->host->log(d->self->host, PST_LOG_WARN, "maildir.index_bad",
-		                   "path=%s file=%s reason=\"%s\": it is made anew", d->path,
-		                   d->file.name, why);
+		                   "path=%s file=%s reason=\"%s\": %s", d->path, d->file.name, why,
+		                   load == INDEX_LOADED ? "the one before serves"
+		                                        : "it is made anew");
 	return load;
 }
 
@@ -97,7 +98,7 @@ drop_save_index(const struct pst_maildrop *d, struct index *ix,
 	int64_t now_ns;
 	unsigned i;
 
-	if (index_write_begin(&w, &d->file, &err) != 0)
+	if (index_write_begin(&w, &d->file, ix, &err) != 0)
 		goto fail;
 	now_ns = maildir_wall_ns();
 	trust_places(d, ix, &w, started_ns, now_ns);
