@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/storage/kit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "pop3/body.h"
+
+static struct kit *
+kit_of(const struct pst_host *host)
+{
+	return (struct kit *)((char *)(uintptr_t)host - offsetof(struct kit, host));
+}
+
+static void host_log(const struct pst_host *host, enum pst_log_level level, const char *event,
+                     const char *fmt, ...) PST_PRINTF(4, 5);
+
+static void
+host_log(const struct pst_host *host, enum pst_log_level level, const char *event, const char *fmt,
+         ...)
+{
+	struct kit *k = kit_of(host);
+	va_list ap;
+
+	k->logged++;
+	if (level <= PST_LOG_WARN)
+		k->warned++;
+	(void)snprintf(k->last_event, sizeof(k->last_event), "%s", event);
+	va_start(ap, fmt);
+	(void)vsnprintf(k->last_text, sizeof(k->last_text), fmt, ap);
+	va_end(ap);
+}
+
+/* Which kit counts: measure is not told the host. */
+static _Thread_local struct kit *measuring;
+
+static int
+host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, bool *crlf_out,
+             struct pst_err *err)
+{
+	char buf[64 * 1024];
+	struct pop3_size size;
+	uint64_t left = length;
+
+	if (measuring != NULL)
+		measuring->measured++;
+	pop3_size_init(&size);
+	while (left > 0) {
+		size_t want = left < sizeof(buf) ? (size_t)left : sizeof(buf);
+		ssize_t n = pread(fd, buf, want, (off_t)(offset + length - left));
+
+		if (n <= 0)
+			return pst_err_sys(err, PST_E_TEMP, "read");
+		pop3_size_feed(&size, (struct pst_str){ buf, (size_t)n });
+		left -= (uint64_t)n;
+	}
+	*octets_out = pop3_size_end(&size);
+	*crlf_out = *octets_out == length;
+	return 0;
+}
+
+void
+kit_init(struct kit *k)
+{
+	char path[512];
+
+	memset(k, 0, sizeof(*k));
+	k->host = (struct pst_host){
+		.size = sizeof(k->host),
+		.worker = "mail",
+		.conf = &k->conf,
+		.log = host_log,
+		.random = pst_random,
+		.sha256 = pst_sha256,
+		.now_ms = pst_now_ms,
+		.measure = host_measure,
+	};
+	k->conf = (struct maildir_conf){ .index_dir = "", .max_messages = 1000000 };
+	k->self = (struct maildir){
+		.host = &k->host, .conf = &k->conf, .seed = 42, .margin_ns = -KIT_TRUST_NS
+	};
+	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
+	               getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
+	pst_assert(mkdtemp(k->root) != NULL);
+	(void)snprintf(k->maildir, sizeof(k->maildir), "%s/Maildir", k->root);
+	pst_assert(mkdir(k->maildir, 0700) == 0);
+	kit_path(k, "new", path);
+	pst_assert(mkdir(path, 0700) == 0);
+	kit_path(k, "cur", path);
+	pst_assert(mkdir(path, 0700) == 0);
+}
+
+void
+kit_remove_tree(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	char inner[1024];
+
+	while (dir != NULL && (e = readdir(dir)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		(void)snprintf(inner, sizeof(inner), "%s/%s", path, e->d_name);
+		if (unlink(inner) != 0)
+			kit_remove_tree(inner);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	(void)rmdir(path);
+}
+
+void
+kit_clear(struct kit *k)
+{
+	measuring = NULL;
+	kit_remove_tree(k->root);
+}
+
+void
+kit_path(const struct kit *k, const char *path, char out[512])
+{
+	(void)snprintf(out, 512, "%s/%s", k->maildir, path);
+}
+
+void
+kit_spew(const char *path, const void *p, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	pst_assert(fd >= 0);
+	pst_assert(write(fd, p, n) == (ssize_t)n);
+	close(fd);
+}
+
+size_t
+kit_slurp(const char *path, char **out)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+
+	pst_assert(fd >= 0 && fstat(fd, &st) == 0);
+	*out = calloc(1, (size_t)st.st_size + 1);
+	pst_assert(read(fd, *out, (size_t)st.st_size) == st.st_size);
+	close(fd);
+	return (size_t)st.st_size;
+}
+
+void
+kit_put(const struct kit *k, const char *sub, const char *name, const void *text, size_t n)
+{
+	char temp[512], to[512];
+
+	(void)snprintf(temp, sizeof(temp), "%s/delivery", k->root);
+	(void)snprintf(to, sizeof(to), "%s/%s/%s", k->maildir, sub, name);
+	kit_spew(temp, text, n);
+	pst_assert(rename(temp, to) == 0);
+}
+
+void
+kit_puts(const struct kit *k, const char *sub, const char *name, const char *text)
+{
+	kit_put(k, sub, name, text, strlen(text));
+}
+
+void
+kit_rename(const struct kit *k, const char *from, const char *to)
+{
+	char a[512], b[512];
+
+	kit_path(k, from, a);
+	kit_path(k, to, b);
+	pst_assert(rename(a, b) == 0);
+}
+
+void
+kit_unlink(const struct kit *k, const char *path)
+{
+	char a[512];
+
+	kit_path(k, path, a);
+	pst_assert(unlink(a) == 0);
+}
+
+bool
+kit_exists(const struct kit *k, const char *path)
+{
+	char a[512];
+	struct stat st;
+
+	kit_path(k, path, a);
+	return lstat(a, &st) == 0;
+}
+
+struct pst_maildrop *
+kit_open(struct kit *k)
+{
+	struct pst_maildrop_spec spec = { .path = k->maildir, .user = PST_LIT("test") };
+	struct pst_maildrop *d = NULL;
+	struct pst_err err;
+
+	measuring = k;
+	if (drop_open(&k->self, &spec, &d, &err) != 0) {
+		fprintf(stderr, "open: %s\n", err.text);
+		abort();
+	}
+	return d;
+}
+
+struct pst_message
+kit_message(const struct pst_maildrop *d, uint32_t idx)
+{
+	struct pst_message m;
+
+	drop_message(d, idx, &m);
+	return m;
+}
+
+char *
+kit_listing(const struct pst_maildrop *d)
+{
+	size_t room = (size_t)drop_count(d) * 96 + 1, n = 0;
+	char *out = calloc(1, room);
+	uint32_t i;
+
+	for (i = 0; i < drop_count(d); i++) {
+		struct pst_message m = kit_message(d, i);
+
+		n += (size_t)snprintf(out + n, room - n, "%.*s %llu\n", PST_ARG(m.uidl),
+		                      (unsigned long long)m.size_octets);
+	}
+	return out;
+}
+
+char *
+kit_fetch(struct pst_maildrop *d, uint32_t idx, size_t *n_out, struct pst_err *err)
+{
+	struct pst_body body;
+	struct pop3_body b;
+	struct pst_str in;
+	char *stored, *wire;
+	size_t room, n;
+
+	if (drop_fetch(d, idx, 0, &body, err) != PST_FETCH_OK)
+		return NULL;
+	stored = malloc(body.length + 1);
+	pst_assert(pread(body.fd, stored, body.length, (off_t)body.offset) == (ssize_t)body.length);
+	close(body.fd);
+	room = body.length * 2 + 16;
+	wire = malloc(room);
+	pop3_body_retr(&b);
+	in = (struct pst_str){ stored, body.length };
+	n = pop3_body_feed(&b, &in, wire, room);
+	pst_assert(in.n == 0);
+	n += pop3_body_end(&b, wire + n);
+	pst_assert(!body.crlf || b.octets == body.length);
+	pst_assert(b.octets == kit_message(d, idx).size_octets);
+	free(stored);
+	*n_out = n;
+	return wire;
+}
