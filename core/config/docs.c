@@ -184,6 +184,7 @@ static const char man_head[] =
 	".Dd November 22, 2026\n"
 	".Dt POSTERN.CONF 5\n"
 	".Os\n"
+	".nh\n" /* no hyphens in names that are to be copied */
 	".Sh NAME\n"
 	".Nm postern.conf\n"
 	".Nd configuration of the POP3 server postern\n"
