@@ -61,5 +61,12 @@ int ctl_who(struct ctl *c, int argc, char **argv);
 int ctl_reload(struct ctl *c, int argc, char **argv);
 int ctl_stop(struct ctl *c, int argc, char **argv);
 int ctl_kick(struct ctl *c, int argc, char **argv);
+int ctl_user_add(struct ctl *c, int argc, char **argv);
+int ctl_user_passwd(struct ctl *c, int argc, char **argv);
+int ctl_user_list(struct ctl *c, int argc, char **argv);
+int ctl_user_enable(struct ctl *c, int argc, char **argv);
+int ctl_user_disable(struct ctl *c, int argc, char **argv);
+int ctl_user_delete(struct ctl *c, int argc, char **argv);
+int ctl_auth_test(struct ctl *c, int argc, char **argv);
 
 #endif

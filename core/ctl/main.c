@@ -30,6 +30,32 @@ static const struct ctl_command commands[] = {
 	{ "plugin check", "FILE.so",
 	  "Loads a plugin and shows what it is; or says which rule for plugins it breaks.",
 	  ctl_plugin_check },
+	{ "user add",
+	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--maildrop LOCATION] "
+	  "[--uid ID] [--gid ID] [--backend NAME]",
+	  "Adds a user, and the domain if it is new. A database that is not there is made. The "
+	  "password is asked for, or is the one line of FILE or of standard input.",
+	  ctl_user_add },
+	{ "user passwd",
+	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--backend NAME]",
+	  "Changes a user's password. It counts from the next login on.", ctl_user_passwd },
+	{ "user list", "[DOMAIN] [--backend NAME]",
+	  "Lists users: name, state, location of the mail, uid:gid, why disabled; a tab between two.",
+	  ctl_user_list },
+	{ "user enable", "USER [--backend NAME]", "Lets a disabled user log in again.",
+	  ctl_user_enable },
+	{ "user disable", "USER [--reason TEXT] [--backend NAME]",
+	  "Keeps a user from logging in. The reason is for the log and user list.",
+	  ctl_user_disable },
+	{ "user delete", "USER [--backend NAME]", "Deletes a user. The mail stays where it is.",
+	  ctl_user_delete },
+	{ "auth test",
+	  "USER [--password | --password-stdin | --password-file FILE] [--ip ADDRESS] "
+	  "[--local-ip ADDRESS] [--sni NAME]",
+	  "Asks the auth backends for a user as the server does and says what each one answered and "
+	  "where the mail would be; with a password (--password asks for it) also whether it is "
+	  "right. Policies are not asked.",
+	  ctl_auth_test },
 	{ "status", "[--json]",
 	  "Shows the running server: its generations and workers, with what each worker's sandbox "
 	  "holds.",

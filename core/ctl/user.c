@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/* posternctl user …: the users of one auth backend, through the plugin that serves them. */
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <postern/auth.h>
+
+#include "base/arena.h"
+#include "credentials/chain.h"
+#include "credentials/location.h"
+#include "ctl/backends.h"
+#include "ctl/ctl.h"
+#include "ctl/password.h"
+
+#define PATHS_MAX 16
+
+/* What a command was told. */
+struct request {
+	struct ctl *c;
+	const char *backend; /* the instance; NULL: the first of auth.backends */
+	const char *scheme;
+	const char *maildrop;
+	const char *reason;
+	uint64_t uid, gid;
+	struct ctl_password_source password;
+	const char *word; /* the argument: a user or a domain; NULL: none */
+
+	struct username user;
+	struct registry *registry;
+	struct plugin *plugin;
+	const struct pst_auth *auth;
+	struct pst_err err;
+};
+
+enum option_id { O_BACKEND = 1, O_SCHEME, O_MAILDROP, O_REASON, O_UID, O_GID, O_FILE, O_STDIN };
+
+#define OPT_BACKEND                                                                                \
+	{                                                                                          \
+		"backend", required_argument, NULL, O_BACKEND                                      \
+	}
+#define OPT_PASSWORD                                                                               \
+	{ "password-file", required_argument, NULL, O_FILE },                                      \
+		{ "password-stdin", no_argument, NULL, O_STDIN },                                  \
+	{                                                                                          \
+		"scheme", required_argument, NULL, O_SCHEME                                        \
+	}
+#define OPT_END                                                                                    \
+	{                                                                                          \
+		NULL, 0, NULL, 0                                                                   \
+	}
+
+static const struct option add_options[] = {
+	OPT_BACKEND,
+	OPT_PASSWORD,
+	{ "maildrop", required_argument, NULL, O_MAILDROP },
+	{ "uid", required_argument, NULL, O_UID },
+	{ "gid", required_argument, NULL, O_GID },
+	OPT_END,
+};
+static const struct option passwd_options[] = { OPT_BACKEND, OPT_PASSWORD, OPT_END };
+static const struct option disable_options[] = {
+	OPT_BACKEND,
+	{ "reason", required_argument, NULL, O_REASON },
+	OPT_END,
+};
+static const struct option plain_options[] = { OPT_BACKEND, OPT_END };
+
+/* ---- Arguments ---- */
+
+static int
+read_id(const char *text, const char *name, uint64_t *out)
+{
+	if (!pst_str_u64(pst_str_c(text), out) || *out == 0 || *out >= UINT32_MAX)
+		return ctl_fail("--%s: \"%s\" is no id that a user may have", name, text);
+	return CTL_OK;
+}
+
+static int
+take_option(struct request *r, int id)
+{
+	switch (id) {
+	case O_BACKEND:
+		r->backend = optarg;
+		return CTL_OK;
+	case O_SCHEME:
+		r->scheme = optarg;
+		return CTL_OK;
+	case O_MAILDROP:
+		r->maildrop = optarg;
+		return CTL_OK;
+	case O_REASON:
+		r->reason = optarg;
+		return CTL_OK;
+	case O_UID:
+		return read_id(optarg, "uid", &r->uid);
+	case O_GID:
+		return read_id(optarg, "gid", &r->gid);
+	case O_FILE:
+		r->password = (struct ctl_password_source){ .file = optarg };
+		return CTL_OK;
+	case O_STDIN:
+		r->password = (struct ctl_password_source){ .use_stdin = true };
+		return CTL_OK;
+	default:
+		return CTL_USAGE;
+	}
+}
+
+/* Options may stand before or after the one word. */
+static int
+read_arguments(struct request *r, int argc, char **argv, const struct option *options)
+{
+	int id;
+
+	optind = 0; /* main has used it before */
+	/* What stands before argv[0] is the command's last word. */
+	while ((id = getopt_long(argc + 1, argv - 1, "", options, NULL)) != -1) {
+		int status = take_option(r, id);
+
+		if (status != CTL_OK)
+			return status;
+	}
+	if (optind - 1 < argc)
+		r->word = argv[optind - 1];
+	return optind < argc ? CTL_USAGE : CTL_OK;
+}
+
+/* ---- The backend ---- */
+
+static const char *
+choose_backend(struct request *r)
+{
+	const char *list = r->c->settings.auth.backends;
+	struct pst_str word;
+
+	if (r->backend == NULL && settings_next_word(&list, &word))
+		r->backend = pst_arena_copy(r->c->arena, word);
+	return r->backend != NULL ? r->backend : "";
+}
+
+static int
+open_backend(struct request *r)
+{
+	if (ctl_need_config(r->c) != 0)
+		return CTL_FAILED;
+	r->registry = ctl_backends_start(r->c, choose_backend(r), &r->err);
+	if (r->registry == NULL)
+		return ctl_fail("%s", r->err.text);
+	r->plugin = registry_find(r->registry, PST_AUTH, pst_str_c(r->backend));
+	if (r->plugin == NULL)
+		return ctl_fail("auth.backends names no plugin");
+	r->auth = plugin_descriptor(r->plugin)->auth;
+	return CTL_OK;
+}
+
+static void
+close_backend(struct request *r)
+{
+	registry_destroy(r->registry);
+}
+
+/* The plugin's function can be NULL: then it cannot do that. */
+static int
+refuse_action(const struct request *r)
+{
+	return ctl_fail("the plugin %s cannot do that: its users are kept elsewhere",
+	                plugin_descriptor(r->plugin)->name);
+}
+
+static int
+fold_name(struct request *r)
+{
+	if (r->word == NULL)
+		return CTL_USAGE;
+	if (username_fold(pst_str_c(r->word), r->c->settings.auth.default_domain, &r->user,
+	                  &r->err) != 0)
+		return ctl_fail("%s", r->err.text);
+	return CTL_OK;
+}
+
+/* The start of every command on one user. */
+static int
+begin(struct request *r, struct ctl *c, int argc, char **argv, const struct option *options)
+{
+	int status;
+
+	*r = (struct request){ .c = c };
+	status = read_arguments(r, argc, argv, options);
+	if (status == CTL_OK && r->word == NULL)
+		status = CTL_USAGE;
+	if (status == CTL_OK)
+		status = open_backend(r);
+	if (status == CTL_OK)
+		status = fold_name(r);
+	return status;
+}
+
+/* The end of it: says what was done. */
+static int
+finish(struct request *r, int rc, const char *done)
+{
+	if (rc != 0)
+		return ctl_fail("%.*s: %s", PST_ARG(r->user.whole), r->err.text);
+	printf("user ");
+	ctl_print(r->user.whole);
+	printf(" %s\n", done);
+	return CTL_OK;
+}
+
+/* ---- A database that is not there yet ---- */
+
+struct missing {
+	const char *paths[PATHS_MAX];
+	size_t n;
+};
+
+/* The files that the plugin writes and that are not there, or empty. */
+static void
+find_missing(const struct request *r, struct missing *m)
+{
+	enum pst_conf_type types[PATHS_MAX];
+	const char *paths[PATHS_MAX];
+	size_t n = plugin_paths(r->plugin, paths, types, PATHS_MAX);
+	size_t i;
+
+	m->n = 0;
+	for (i = 0; i < n && i < PATHS_MAX; i++) {
+		struct stat st;
+		bool is_there = stat(paths[i], &st) == 0 && st.st_size > 0;
+
+		if (types[i] == PST_CONF_T_WRITE_PATH && paths[i][0] == '/' && !is_there)
+			m->paths[m->n++] = paths[i];
+	}
+}
+
+/* Auth workers have given root up: what root makes here must be theirs. */
+static void
+give_to_auth_user(const struct request *r, const char *path)
+{
+	const char *name = r->c->settings.server.auth_user;
+	const struct passwd *pw = geteuid() == 0 ? getpwnam(name) : NULL;
+
+	if (pw != NULL && lchown(path, pw->pw_uid, pw->pw_gid) != 0)
+		ctl_fail("%s could not be given to %s: %s", path, name, strerror(errno));
+}
+
+static bool
+may_write(const struct stat *st, const struct passwd *pw)
+{
+	return (st->st_uid == pw->pw_uid && (st->st_mode & S_IWUSR) != 0) ||
+	       (st->st_gid == pw->pw_gid && (st->st_mode & S_IWGRP) != 0) ||
+	       (st->st_mode & S_IWOTH) != 0;
+}
+
+/* The folder of a file that is about to be made; made too where its own parent is there. */
+static int
+need_folder(const struct request *r, const char *path)
+{
+	const size_t n = (size_t)(strrchr(path, '/') - path);
+	const char *name = r->c->settings.server.auth_user;
+	const struct passwd *pw = geteuid() == 0 ? getpwnam(name) : NULL;
+	const char *folder =
+		n == 0 ? "/" : pst_arena_copy(r->c->arena, (struct pst_str){ path, n });
+	struct stat st;
+
+	if (mkdir(folder, 0750) == 0) {
+		give_to_auth_user(r, folder);
+		printf("made %s\n", folder);
+	} else if (errno != EEXIST) {
+		return ctl_fail("%s: %s", folder, strerror(errno));
+	}
+	if (pw != NULL && stat(folder, &st) == 0 && !may_write(&st, pw))
+		fprintf(stderr,
+		        "note: %s is not writable for %s, which may need it for a journal\n",
+		        folder, name);
+	return CTL_OK;
+}
+
+static int
+create_missing(struct request *r)
+{
+	struct missing m;
+	struct stat st;
+	size_t i;
+
+	find_missing(r, &m);
+	if (m.n == 0 || r->auth->create == NULL)
+		return CTL_OK;
+	for (i = 0; i < m.n; i++)
+		if (need_folder(r, m.paths[i]) != CTL_OK)
+			return CTL_FAILED;
+	if (r->auth->create(plugin_self(r->plugin), &r->err) != 0)
+		return ctl_fail("%s", r->err.text);
+	for (i = 0; i < m.n; i++)
+		if (stat(m.paths[i], &st) == 0) {
+			give_to_auth_user(r, m.paths[i]);
+			printf("made %s\n", m.paths[i]);
+		}
+	return CTL_OK;
+}
+
+/* ---- The commands ---- */
+
+/* A new stored form of the password that the command was given. */
+static int
+make_credential(struct request *r, struct pst_str *out)
+{
+	const struct scheme_cost cost = chain_cost(&r->c->settings);
+	const char *scheme = r->scheme != NULL ? r->scheme : r->c->settings.auth.default_scheme;
+	const char *prompt =
+		pst_arena_printf(r->c->arena, "Password for %.*s: ", PST_ARG(r->user.whole));
+	struct pst_secret password = { 0 };
+	int rc;
+
+	if (!scheme_is_known(scheme))
+		return ctl_fail("--scheme: %s is not known, or too weak", scheme);
+	if (ctl_password_read(&r->password, prompt, true, &password, &r->err) != 0)
+		return ctl_fail("%s", r->err.text);
+	rc = scheme_make(scheme, pst_secret_view(&password), &cost, r->c->arena, out, &r->err);
+	pst_secret_clear(&password);
+	return rc == 0 ? CTL_OK : ctl_fail("%s", r->err.text);
+}
+
+static int
+check_maildrop(struct request *r)
+{
+	struct pst_str filled;
+
+	if (r->maildrop != NULL &&
+	    location_fill(pst_str_c(r->maildrop), &r->user, r->c->arena, &filled, &r->err) != 0)
+		return ctl_fail("--maildrop: %s", r->err.text);
+	return CTL_OK;
+}
+
+static int
+add(struct request *r)
+{
+	struct pst_auth_user user = {
+		.name = r->user.whole,
+		.location = pst_str_c(r->maildrop),
+		.uid = (uint32_t)r->uid,
+		.gid = (uint32_t)r->gid,
+		.enabled = true,
+	};
+	int status;
+
+	if (r->auth->user_add == NULL)
+		return refuse_action(r);
+	status = check_maildrop(r);
+	if (status == CTL_OK)
+		status = make_credential(r, &user.credential);
+	if (status == CTL_OK)
+		status = create_missing(r);
+	if (status != CTL_OK)
+		return status;
+	return finish(r, r->auth->user_add(plugin_self(r->plugin), &user, &r->err), "added");
+}
+
+int
+ctl_user_add(struct ctl *c, int argc, char **argv)
+{
+	struct request r;
+	int status = begin(&r, c, argc, argv, add_options);
+
+	if (status == CTL_OK)
+		status = add(&r);
+	close_backend(&r);
+	return status;
+}
+
+static int
+change_password(struct request *r)
+{
+	struct pst_str credential;
+	int status;
+
+	if (r->auth->user_passwd == NULL)
+		return refuse_action(r);
+	status = make_credential(r, &credential);
+	if (status != CTL_OK)
+		return status;
+	return finish(
+		r, r->auth->user_passwd(plugin_self(r->plugin), r->user.whole, credential, &r->err),
+		"has a new password");
+}
+
+int
+ctl_user_passwd(struct ctl *c, int argc, char **argv)
+{
+	struct request r;
+	int status = begin(&r, c, argc, argv, passwd_options);
+
+	if (status == CTL_OK)
+		status = change_password(&r);
+	close_backend(&r);
+	return status;
+}
+
+static int
+set_enabled(struct ctl *c, int argc, char **argv, const struct option *options, bool enabled)
+{
+	struct request r;
+	int status = begin(&r, c, argc, argv, options);
+
+	if (status == CTL_OK && r.auth->user_enable == NULL)
+		status = refuse_action(&r);
+	else if (status == CTL_OK)
+		status = finish(&r,
+		                r.auth->user_enable(plugin_self(r.plugin), r.user.whole, enabled,
+		                                    pst_str_c(r.reason), &r.err),
+		                enabled ? "enabled" : "disabled");
+	close_backend(&r);
+	return status;
+}
+
+int
+ctl_user_enable(struct ctl *c, int argc, char **argv)
+{
+	return set_enabled(c, argc, argv, plain_options, true);
+}
+
+int
+ctl_user_disable(struct ctl *c, int argc, char **argv)
+{
+	return set_enabled(c, argc, argv, disable_options, false);
+}
+
+int
+ctl_user_delete(struct ctl *c, int argc, char **argv)
+{
+	struct request r;
+	int status = begin(&r, c, argc, argv, plain_options);
+
+	if (status == CTL_OK && r.auth->user_delete == NULL)
+		status = refuse_action(&r);
+	else if (status == CTL_OK)
+		status =
+			finish(&r, r.auth->user_delete(plugin_self(r.plugin), r.user.whole, &r.err),
+		               "deleted; mail is not touched");
+	close_backend(&r);
+	return status;
+}
+
+static void
+print_or_dash(struct pst_str text)
+{
+	(void)putchar('\t');
+	ctl_print(text.n > 0 ? text : PST_LIT("-"));
+}
+
+static void
+on_user(void *arg, const struct pst_auth_user *u)
+{
+	size_t *count = arg;
+
+	(*count)++;
+	ctl_print(u->name);
+	printf("\t%s", u->enabled ? "enabled" : "disabled");
+	print_or_dash(u->location);
+	if (u->uid != 0 || u->gid != 0)
+		printf("\t%u:%u", u->uid, u->gid);
+	else
+		printf("\t-");
+	print_or_dash(u->enabled ? PST_LIT("") : u->reason);
+	(void)putchar('\n');
+}
+
+static int
+list(struct request *r)
+{
+	struct pst_str domain = pst_str_c(r->word);
+	char *folded = pst_arena_copy(r->c->arena, domain);
+	size_t count = 0;
+	size_t i;
+
+	if (r->auth->user_list == NULL)
+		return refuse_action(r);
+	for (i = 0; i < domain.n; i++)
+		folded[i] = pst_lower(folded[i]);
+	domain.p = folded;
+	if (r->auth->user_list(plugin_self(r->plugin), domain, on_user, &count, &r->err) != 0)
+		return ctl_fail("%s", r->err.text);
+	if (count == 0)
+		fprintf(stderr, "no users\n");
+	return CTL_OK;
+}
+
+int
+ctl_user_list(struct ctl *c, int argc, char **argv)
+{
+	struct request r = { .c = c };
+	int status = read_arguments(&r, argc, argv, plain_options);
+
+	if (status == CTL_OK)
+		status = open_backend(&r);
+	if (status == CTL_OK)
+		status = list(&r);
+	close_backend(&r);
+	return status;
+}
