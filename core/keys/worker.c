@@ -151,6 +151,17 @@ keys_load(const struct worker_env *env, struct pst_err *err)
 	return 0;
 }
 
+static bool
+tls_is_served(const struct settings *settings)
+{
+	size_t i;
+
+	for (i = 0; i < settings->listener_count; i++)
+		if (settings->listeners[i].tls != TLS_NONE)
+			return true;
+	return false;
+}
+
 static int
 keys_run(const struct worker_env *env)
 {
@@ -164,7 +175,8 @@ keys_run(const struct worker_env *env)
 
 	catch_term(&while_waiting);
 	/* Says at start what is wrong with the default, and is ready for it. */
-	(void)store_find(s, PST_LIT(""), TLS_TYPE_ANY, pst_now_ms(), &is_default);
+	if (tls_is_served(env->settings))
+		(void)store_find(s, PST_LIT(""), TLS_TYPE_ANY, pst_now_ms(), &is_default);
 	say_ready(env);
 	while (!told_to_stop && status == 0) {
 		if (ppoll(&wait, 1, NULL, &while_waiting) < 0 && errno != EINTR)
