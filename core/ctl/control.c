@@ -19,8 +19,12 @@ ask(struct ctl *c, const char *request, const char *on_success)
 	bool ok = false;
 	int status = CTL_FAILED;
 
-	if (ctl_need_config(c) != 0)
+	/* A file that went bad after the start must not keep an admin from the running server: one
+	 * that can be read says where it is. */
+	if (ctl_read_config(c) > 0 && c->settings.server.runtime_dir == NULL) {
+		ctl_print_problems(&c->problems);
 		return CTL_FAILED;
+	}
 	pst_buf_init(&reply, REPLY_MAX);
 	if (ctl_ask(c->settings.server.runtime_dir, request, &ok, &reply, &err) != 0) {
 		ctl_fail("%s", err.text);
