@@ -231,8 +231,6 @@ static void
 log_update(struct mail_session *s, const struct maildrop_job *job)
 {
 	s->deleted = job->removed;
-	if (s->mail->board != NULL && s->row != MAIL_NO_ROW)
-		atomic_store(&s->mail->board->row[s->row].deleted, s->deleted);
 	if (job->rc != 0)
 		pst_log_error(&s->log, "maildrop.update.failed",
 		              "deleted=%" PRIu32 " of=%" PRIu32 " reason=\"%s\"", job->removed,

@@ -127,6 +127,9 @@ void mail_session_write_pending(struct mail_session *s);
 /* Sends octets at once. Returns how many the socket took, 0 where the client is gone. */
 size_t mail_session_write(struct mail_session *s, const char *p, size_t n);
 
+/* Brings the session's row of the scoreboard up to date. */
+void mail_session_show(const struct mail_session *s);
+
 /* Adds to what waits for the socket. */
 void mail_session_keep(struct mail_session *s, const char *p, size_t n);
 

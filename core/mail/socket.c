@@ -31,16 +31,17 @@ mail_session_wait_in(struct mail_session *s, struct mail_list *l)
 	l->last = s;
 }
 
-static void
-count_octets(struct mail_session *s, size_t n)
+void
+mail_session_show(const struct mail_session *s)
 {
-	struct board *board = s->mail->board;
+	struct session_row *row;
 
-	s->octets_out += n;
-	s->mail->spent += n;
-	if (board != NULL && s->row != MAIL_NO_ROW)
-		atomic_store_explicit(&board->row[s->row].octets, s->octets_out,
-		                      memory_order_relaxed);
+	if (s->mail->board == NULL || s->row == MAIL_NO_ROW)
+		return;
+	row = &s->mail->board->row[s->row];
+	atomic_store_explicit(&row->retrieved, s->retrieved, memory_order_relaxed);
+	atomic_store_explicit(&row->deleted, s->deleted, memory_order_relaxed);
+	atomic_store_explicit(&row->octets, s->octets_out, memory_order_relaxed);
 }
 
 size_t
@@ -57,7 +58,9 @@ mail_session_write(struct mail_session *s, const char *p, size_t n)
 	}
 	if (sent <= 0)
 		return 0;
-	count_octets(s, (size_t)sent);
+	s->octets_out += (size_t)sent;
+	s->mail->spent += (size_t)sent;
+	mail_session_show(s);
 	if (s->waits_in == &s->mail->idle)
 		mail_session_wait_in(s, &s->mail->idle); /* a client that reads is not idle */
 	return (size_t)sent;
