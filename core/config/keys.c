@@ -43,7 +43,8 @@ static const struct pst_conf_key server_keys[] = {
 	{ "auth_user", PST_CONF_TEXT(struct server_settings, auth_user), "postern-auth", 1, 32,
 	  NULL, "The system user of auth workers, which see passwords and the users' database." },
 	{ "mail_user", PST_CONF_TEXT(struct server_settings, mail_user), "vmail", 1, 32, NULL,
-	  "The system user of mail workers, which owns the mail of virtual users; see "
+	  "The system user of mail workers, which owns the mail of virtual users; UID:GID "
+	  "where they have no name. See "
 	  "mail.run_as." },
 	{ "drain_timeout", PST_CONF_TIME(struct server_settings, drain_timeout), "5m", 0, DAY, NULL,
 	  "How long sessions may go on after a reload or after the server was told to stop. Those "

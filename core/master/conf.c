@@ -116,6 +116,25 @@ check_tls_directory(const struct settings *s, const struct conf_texts *t,
 		                  "tls.directory: %s: not a folder", s->tls.directory);
 }
 
+/* A system user's name, or "UID:GID" for mail that belongs to an id without a name. */
+static bool
+find_user(const char *name, struct conf_user *user_out)
+{
+	const struct passwd *pw = getpwnam(name);
+	const char *colon = strchr(name, ':');
+	uint64_t uid, gid;
+
+	if (pw != NULL) {
+		*user_out = (struct conf_user){ pw->pw_uid, pw->pw_gid };
+		return true;
+	}
+	if (colon == NULL || !pst_str_u64((struct pst_str){ name, (size_t)(colon - name) }, &uid) ||
+	    !pst_str_u64(pst_str_c(colon + 1), &gid) || uid >= UINT32_MAX || gid >= UINT32_MAX)
+		return false;
+	*user_out = (struct conf_user){ (uid_t)uid, (gid_t)gid };
+	return true;
+}
+
 static void
 find_users(const struct settings *s, const struct conf_texts *t, struct report *report,
            struct conf_problems *problems)
@@ -133,20 +152,19 @@ find_users(const struct settings *s, const struct conf_texts *t, struct report *
 
 	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		const struct conf_text *line = text_or_none(t, wanted[i].path);
-		const struct passwd *pw = getpwnam(wanted[i].name);
+		struct conf_user user;
 
-		if (pw == NULL)
+		if (!find_user(wanted[i].name, &user))
 			conf_problems_add(
 				problems, line->file, line->line,
 				"%s: there is no system user \"%s\"; add it (useradd -r -M "
-				"-s /usr/sbin/nologin %s) or name another",
+				"-s /usr/sbin/nologin %s) or name another, or write UID:GID",
 				wanted[i].path, wanted[i].name, wanted[i].name);
-		else if (pw->pw_uid == 0)
+		else if (user.uid == 0 || user.gid == 0)
 			conf_problems_add(problems, line->file, line->line, "%s: \"%s\" is root",
 			                  wanted[i].path, wanted[i].name);
 		else
-			report->users[wanted[i].kind] =
-				(struct conf_user){ pw->pw_uid, pw->pw_gid };
+			report->users[wanted[i].kind] = user;
 	}
 }
 

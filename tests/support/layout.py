@@ -139,11 +139,11 @@ class Layout:
     # -- The configuration -------------------------------------------------------------------
 
     def mail_user(self):
-        """The name of the mail's owner, or its id where the system has no name for it."""
+        """The name of the mail's owner, or its ids where the system has no name for it."""
         try:
             return pwd.getpwuid(self.owner[0]).pw_name
         except KeyError:
-            return str(self.owner[0])
+            return '%d:%d' % self.owner
 
     def _describe(self):
         o = self.options
