@@ -23,8 +23,10 @@ struct tls_stream {
 	gnutls_session_t session;
 	struct tls_server *server;
 	struct tls_chain *chain; /* counted; after the session was freed it goes back to names */
-	bool no_ecdsa_suite;     /* of TLS 1.2 in the ClientHello */
-	char why[80];            /* why there was no certificate; "" else */
+	int fd;                  /* borrowed */
+	uint32_t budget;     /* octets that may still come before one of them is for the caller */
+	bool no_ecdsa_suite; /* of TLS 1.2 in the ClientHello */
+	char why[80];        /* why there was no certificate; "" else */
 };
 
 /* Called by GnuTLS at each full handshake (gnutls_certificate_retrieve_function3). */

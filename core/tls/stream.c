@@ -2,10 +2,34 @@
 /* One TLS session; see stream.h. */
 #include "tls/stream.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "tls/private.h"
+
+/* GnuTLS gathers a handshake message of up to 16 MB before it looks at its size, so this is what bounds
+ * the memory of a client without manners: no handshake takes so much, and no record. */
+#define BUDGET 65536
+
+static ssize_t
+on_pull(gnutls_transport_ptr_t ptr, void *out, size_t n)
+{
+	struct tls_stream *t = ptr;
+	ssize_t got;
+
+	if (t->budget == 0) {
+		gnutls_transport_set_errno(t->session, EMSGSIZE);
+		return -1;
+	}
+	got = recv(t->fd, out, n < t->budget ? n : t->budget, MSG_DONTWAIT);
+	if (got > 0)
+		t->budget -= (uint32_t)got;
+	else if (got < 0)
+		gnutls_transport_set_errno(t->session, errno);
+	return got;
+}
 
 struct tls_stream *
 tls_stream_open(struct tls_server *s, int fd, struct pst_err *err)
@@ -20,7 +44,11 @@ tls_stream_open(struct tls_server *s, int fd, struct pst_err *err)
 		return NULL;
 	}
 	gnutls_session_set_ptr(t->session, t);
-	gnutls_transport_set_int(t->session, fd);
+	t->fd = fd;
+	t->budget = BUDGET;
+	/* Sending stays GnuTLS's own, which takes a descriptor for a pointer. */
+	gnutls_transport_set_ptr2(t->session, t, (gnutls_transport_ptr_t)(intptr_t)fd);
+	gnutls_transport_set_pull_function(t->session, on_pull);
 	if (tls_server_dress(s, t->session, err) != 0) {
 		tls_stream_close(t);
 		return NULL;
@@ -57,7 +85,9 @@ fail(struct tls_stream *t, int rc, struct pst_err *err)
 {
 	const char *alert;
 
-	if (is_hangup(rc)) {
+	if (t->budget == 0) {
+		pst_err_set(err, PST_E_CLIENT, "more than %d octets of handshake", BUDGET);
+	} else if (is_hangup(rc)) {
 		pst_err_set(err, PST_E_CLOSED, "the client went away");
 	} else if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED || rc == GNUTLS_E_WARNING_ALERT_RECEIVED) {
 		alert = gnutls_alert_get_name(gnutls_alert_get(t->session));
@@ -116,6 +146,7 @@ tls_stream_read(struct tls_stream *t, char *out, size_t cap, size_t *n_out, stru
 	} while (rc == GNUTLS_E_INTERRUPTED);
 	if (rc >= 0 && packet != NULL) { /* an empty record is not the end */
 		*n_out = empty_packet(packet, out, cap);
+		t->budget = BUDGET;
 		return TLS_IO_DONE;
 	}
 	if (rc == GNUTLS_E_AGAIN)
