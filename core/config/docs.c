@@ -165,7 +165,8 @@ conf_table_man(const struct pst_conf_key *keys, const char *prefix, FILE *to)
 	fputs(".Bl -tag -width Ds\n", to);
 	for (key = keys; key->key != NULL; key++) {
 		describe(key, text, sizeof(text));
-		fprintf(to, ".It Cm %s.%s\n", prefix, key->key);
+		/* The macros turn hyphens on again; a reader would copy them. */
+		fprintf(to, ".It Cm %s.%s\n.nh\n", prefix, key->key);
 		write_roff(text, to);
 		if (key->def == NULL) {
 			fputs("; must be set.\n", to);
@@ -184,7 +185,6 @@ static const char man_head[] =
 	".Dd November 22, 2026\n"
 	".Dt POSTERN.CONF 5\n"
 	".Os\n"
-	".nh\n" /* no hyphens in names that are to be copied */
 	".Sh NAME\n"
 	".Nm postern.conf\n"
 	".Nd configuration of the POP3 server postern\n"

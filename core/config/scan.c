@@ -33,7 +33,7 @@ read_all(int fd, struct pst_buf *to, struct pst_err *err)
 		ssize_t n;
 
 		if (at == NULL)
-			return -1;
+			return pst_err_set(err, PST_E_PERM, "is larger than 4 MiB");
 		n = read(fd, at, 4096);
 		if (n < 0 && errno == EINTR)
 			continue;
