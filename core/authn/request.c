@@ -231,7 +231,14 @@ log_error(const struct request *r, const struct chain_answer *answer)
 	              decided ? chain_name(c, answer->backend) : "none", answer->err.text);
 }
 
-/* A disabled user and a wrong password are one to the client. */
+/* Only who knows the password learns that the account is disabled: RFC 3206 keeps [AUTH] for what
+ * another password would mend, and a client that is told so would ask its user for one. */
+static enum pst_err_kind
+refusal_of(const struct chain_answer *answer)
+{
+	return answer->verdict == CHAIN_DISABLED && answer->password_right ? PST_E_PERM : PST_E_AUTH;
+}
+
 static void
 settle(struct request *r, const struct chain_answer *answer)
 {
@@ -257,7 +264,7 @@ settle(struct request *r, const struct chain_answer *answer)
 	else if (answer->verdict == CHAIN_OK)
 		welcome(r, answer);
 	else
-		refuse(r, PST_E_AUTH, "");
+		refuse(r, refusal_of(answer), "");
 }
 
 static void
