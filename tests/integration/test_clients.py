@@ -11,6 +11,9 @@ import unittest
 
 import zoo
 from bed import BedCase, WAIT
+from support import layout
+
+NOBODY = 65534
 
 # Messages that every client can hold: no NUL (curl and fetchmail pass them, getmail's parser does
 # not promise to), lines short enough for all of them.
@@ -61,6 +64,10 @@ class Clients(BedCase):
     def run_client(self, *command, ok=(0,), text=None, **more):
         env = dict(os.environ, HOME=self.home, FETCHMAILHOME=self.home, LC_ALL="C.UTF-8",
                    XDG_CONFIG_HOME=self.home)
+        if os.geteuid() == 0:  # some will not work for root
+            layout.chown_tree(self.home, NOBODY, NOBODY)
+            command = ("setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups",
+                       *command)
         run = subprocess.run(command, capture_output=True, timeout=3 * WAIT, env=env, input=text,
                              check=False, **more)
         said = (run.stdout + run.stderr).decode("utf-8", "replace")
@@ -102,7 +109,7 @@ class Clients(BedCase):
     @program("curl")
     def test_curl_retrieves_with_each_way_to_log_in(self):
         for way in ((), ("--login-options", "AUTH=PLAIN"), ("--login-options", "AUTH=LOGIN"),
-                    ("--login-options", "AUTH=+LOGIN"), ("--sasl-ir",)):
+                    ("--sasl-ir",)):
             for scheme in ("pop3s", "pop3"):
                 with self.subTest(way, scheme=scheme):
                     self.assert_received([self.curl(scheme, str(n + 1), *way)
@@ -122,9 +129,7 @@ class Clients(BedCase):
     def test_curl_other_commands(self):
         self.assertIn(b"Subject: ", self.curl("pop3s", "", "-X", "TOP 1 0"))
         self.assertRegex(self.curl("pop3", "", "-X", "UIDL").decode(), r"(?m)^1 \S+\r$")
-        self.run_client("curl", "-sS", "-l", "--cacert", self.bed.ca, "--user",
-                        "%s:%s" % (self.user, self.bed.password), "-X", "DELE 1",
-                        "pop3s://localhost:%d/1" % self.bed.tls_port, "--head", ok=(0, 8))
+        self.curl("pop3s", "1", "-X", "DELE", "--head")
         self.assertEqual(self.kept(), len(MAIL) - 1)
 
     @program("curl")
@@ -136,7 +141,7 @@ class Clients(BedCase):
 
     # -- fetchmail -------------------------------------------------------------------------------
 
-    def fetchmail(self, *options, port=None, tls="ssl", ok=(0,)):
+    def fetchmail(self, *options, tls="ssl", ok=(0,)):
         """Into a folder by the small delivery agent below."""
         agent = self.write("agent", "#!/bin/sh\nexec cat > \"$(mktemp '%s/got/XXXXXXXX')\"\n"
                            % self.home, 0o700)
@@ -144,11 +149,12 @@ class Clients(BedCase):
         how = {"ssl": "ssl", "stls": "sslproto TLS1.2+", "plain": "sslproto ''"}[tls]
         rc = self.write(
             "fetchmailrc",
-            "poll localhost protocol POP3 port %d\n"
+            "poll localhost protocol POP3 port %d%s\n"
             "  user '%s' password '%s' is 'nobody' here\n"
             "  %s sslcertfile '%s' %s\n  mda '%s'\n" % (
-                port or (self.bed.tls_port if tls == "ssl" else self.bed.port), self.user,
-                self.bed.password, how, self.bed.ca, " ".join(options), agent))
+                self.bed.tls_port if tls == "ssl" else self.bed.port,
+                " uidl" if "uidl" in options else "", self.user, self.bed.password, how,
+                self.bed.ca, " ".join(o for o in options if o != "uidl"), agent))
         self.run_client("fetchmail", "-f", rc, "--pidfile", os.path.join(self.home, "pid"),
                         "--idfile", os.path.join(self.home, "ids"), "--nosyslog", "-v", ok=ok)
 

@@ -192,7 +192,8 @@ class Killed(BedCase):
         before = descriptors()
         work(300)
         self.assertTrue(eventually(
-            lambda: all(n <= before.get(pid, 10 ** 6) + 2 for pid, n in descriptors().items()), 5),
+            # An auth worker opens its database at its first request: three files.
+            lambda: all(n <= before.get(pid, 10 ** 6) + 5 for pid, n in descriptors().items()), 5),
             "%s then %s" % (before, descriptors()))
 
 
@@ -229,7 +230,7 @@ class Stuck(BedCase):
 
 class Reload(BedCase):
     options = ("--users", "40", "--set", "server.max_generations=64")
-    allowed = ("conf.", "config.", "reload.")
+    allowed = ("reload.",)
 
     def setUp(self):
         self.addCleanup(self.back)

@@ -499,8 +499,8 @@ class Limits(BedCase):
                 client.quit()
 
     def test_06_19_ten_minutes_after_login_by_default(self):
-        shown = self.bed.ctl("config", "show", check=True).stdout
-        self.assertRegex(shown, r"mail\.timeout = 10m\b")
+        shown = self.bed.ctl("config", "show", "mail.timeout", check=True).stdout
+        self.assertRegex(shown, r'^mail\.timeout = "10m"')
 
 
 class Idle(BedCase):

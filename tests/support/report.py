@@ -7,6 +7,7 @@ status passed, failed or skipped. The runner reads them; what a test prints itse
 import importlib.util
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -22,7 +23,9 @@ class Reporter(unittest.TestResult):
         self.began, self.failed = time.monotonic(), []
 
     def emit(self, test, status, text=""):
-        name = ".".join(test.id().split(".")[1:]) or test.id()
+        name = re.sub(r"^(\w+) \(\w+\.(\w+)\)$", r"\2 (\1)", test.id())  # "setUpClass (file.Class)"
+        if name == test.id():
+            name = ".".join(name.split(".")[1:]) or name
         seconds = 0 if self.began is None else time.monotonic() - self.began
         print(json.dumps({"test": name, "status": status, "seconds": round(seconds, 2),
                           "text": text}), file=self.out, flush=True)

@@ -46,8 +46,8 @@ def _stored_form(bed, db, password):
     if scheme == "PLAIN":
         return "{PLAIN}" + password
     from support import layout
-    command = [os.path.join(bed.build, "posternctl"), "-c", bed.config, "user", "add", "--scheme",
-               scheme, PROBE]
+    command = [os.path.join(bed.build, "posternctl"), "-c", bed.config, "user", "add",
+               "--password-stdin", "--scheme", scheme, PROBE]
     db.commit()
     run = subprocess.run(command, input=password + "\n", capture_output=True, text=True,
                          check=False)
