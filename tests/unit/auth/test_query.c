@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* Queries with named parameters, and rows read as users. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "auth/sql/query.h"
+#include "auth/sql/user.h"
+
+static const struct {
+	const char *source;
+	char mark;
+	const char *text;   /* NULL: refused */
+	const char *params; /* by number: u user, l local_part, d domain, r remote_ip, p password */
+} queries[] = {
+	{ "SELECT :user", '?', "SELECT ?1", "u" },
+	{ "SELECT :user, :domain", '$', "SELECT $1, $2", "ud" },
+	{ "SELECT :domain, :user, :domain", '?', "SELECT ?1, ?2, ?1", "du" },
+	{ ":user", '?', "?1", "u" },
+	{ ":user:domain", '?', "?1?2", "ud" },
+	{ "(:user)", '?', "(?1)", "u" },
+	{ "SELECT 1", '?', "SELECT 1", "" },
+	/* A type in PostgreSQL, and a slice of an array. */
+	{ "SELECT :user::text, a[1:2]", '$', "SELECT $1::text, a[1:2]", "u" },
+	{ "SELECT 'a'::user", '$', "SELECT 'a'::user", "" },
+	/* What stands in quotes or comments is no parameter. */
+	{ "SELECT ':user', \":user\", `:user`, :user", '?',
+	  "SELECT ':user', \":user\", `:user`, ?1", "u" },
+	{ "SELECT 'it''s :user' || :user", '?', "SELECT 'it''s :user' || ?1", "u" },
+	{ "SELECT '' || :user || ''", '?', "SELECT '' || ?1 || ''", "u" },
+	{ "-- :user\nSELECT :user -- :user", '?', "-- :user\nSELECT ?1 -- :user", "u" },
+	{ "/* :user ' */ SELECT :user", '?', "/* :user ' */ SELECT ?1", "u" },
+	{ "SELECT 4 - -2 / 2, :user", '?', "SELECT 4 - -2 / 2, ?1", "u" },
+	{ "SELECT ':", '?', NULL, NULL },
+	{ "SELECT \"x", '?', NULL, NULL },
+	{ "SELECT /* x", '?', NULL, NULL },
+	/* Names are whole, and known. */
+	{ "SELECT :users", '?', NULL, NULL },
+	{ "SELECT :use", '?', NULL, NULL },
+	{ "SELECT :USER", '?', NULL, NULL },
+	{ "SELECT :password", '?', NULL, NULL },
+	{ "SELECT :_", '?', NULL, NULL },
+	{ "SELECT : user", '?', "SELECT : user", "" },
+	{ "SELECT :", '?', "SELECT :", "" },
+};
+
+static char
+letter_of(enum sql_param param)
+{
+	static const char letters[SQL_PARAMS + 1] = "uldr-spmig-x";
+
+	return letters[param];
+}
+
+static void
+test_named_parameters_become_numbered_placeholders(void **state)
+{
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		struct sql_query q;
+		struct pst_err err = { 0, "" };
+		int rc = sql_query_parse(&q, queries[i].source, SQL_ASKER, queries[i].mark, &err);
+
+		if (rc != (queries[i].text == NULL ? -1 : 0))
+			fail_msg("%s: %d %s", queries[i].source, rc, err.text);
+		if (rc != 0) {
+			assert_int_equal(err.kind, PST_E_CLIENT);
+			assert_null(q.text);
+			continue;
+		}
+		assert_string_equal(q.text, queries[i].text);
+		assert_int_equal(q.param_count, strlen(queries[i].params));
+		for (k = 0; k < q.param_count; k++)
+			assert_int_equal(letter_of(q.params[k]), queries[i].params[k]);
+		sql_query_clear(&q);
+	}
+}
+
+static void
+test_an_unknown_parameter_names_those_that_there_are(void **state)
+{
+	struct sql_query q;
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(sql_query_parse(&q, "SELECT :usr", SQL_NAME, '?', &err), -1);
+	assert_string_equal(err.text,
+	                    "there is no parameter :usr here, only :user :local_part :domain");
+}
+
+static void
+test_all_parameters_together_fit(void **state)
+{
+	struct sql_query q;
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(
+		sql_query_parse(&q,
+	                        ":user,:local_part,:domain,:remote_ip,:local_ip,:sni,:password,"
+	                        ":maildrop,:uid,:gid,:enabled,:reason",
+	                        ~0u, '?', &err),
+		0);
+	assert_string_equal(q.text, "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12");
+	sql_query_clear(&q);
+	/* Placeholders of three octets for the shortest name, to the end of the text. */
+	assert_int_equal(
+		sql_query_parse(&q,
+	                        ":user:local_part:domain:remote_ip:local_ip:password:maildrop:"
+	                        "gid:enabled:reason:sni:uid:uid:uid:uid:uid:uid:uid",
+	                        ~0u, '?', &err),
+		0);
+	assert_int_equal(strlen(q.text), 9 * 2 + 9 * 3);
+	sql_query_clear(&q);
+}
+
+static void
+test_an_empty_text_is_no_query(void **state)
+{
+	struct sql_query q;
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(sql_query_parse(&q, "", SQL_ASKER, '?', &err), 0);
+	assert_null(q.text);
+}
+
+/* ---- Rows ---- */
+
+static int
+read_one(const char *column, const char *value, struct sql_user *u, struct pst_err *err)
+{
+	const char *names[1] = { column };
+	const struct sql_value values[1] = { { pst_str_c(value), value == NULL } };
+	const struct sql_row row = { 1, names, values };
+
+	return sql_user_read(&row, u, err);
+}
+
+static void
+test_enabled_is_yes_or_no_and_nothing_else(void **state)
+{
+	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "y", "yes" };
+	static const char *const no[] = { "0", "f", "F", "false", "n", "No" };
+	static const char *const bad[] = {
+		"", "2", "on", "off", "00", "01", "1 ", "tru", "disabled"
+	};
+	struct sql_user u;
+	struct pst_err err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		assert_int_equal(read_one("enabled", yes[i], &u, &err), 0);
+		assert_true(u.enabled);
+	}
+	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		assert_int_equal(read_one("Enabled", no[i], &u, &err), 0);
+		assert_false(u.enabled);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(read_one("enabled", bad[i], &u, &err), -1);
+	assert_int_equal(read_one("enabled", NULL, &u, &err), 0);
+	assert_true(u.enabled);
+}
+
+static void
+test_ids_are_numbers_that_the_kernel_takes(void **state)
+{
+	static const char *const bad[] = { "4294967295", "4294967296",          "-1", "1.0", "x",
+		                           " 1",         "18446744073709551617" };
+	struct sql_user u;
+	struct pst_err err;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(read_one("uid", "4294967294", &u, &err), 0);
+	assert_int_equal(u.uid, 4294967294u);
+	assert_int_equal(read_one("gid", "7", &u, &err), 0);
+	assert_int_equal(u.gid, 7);
+	assert_int_equal(read_one("gid", NULL, &u, &err), 0);
+	assert_int_equal(u.gid, 0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(read_one("uid", bad[i], &u, &err), -1);
+}
+
+static void
+test_a_column_that_is_not_known_is_an_error(void **state)
+{
+	struct sql_user u;
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(read_one("enabeld", "0", &u, &err), -1);
+	assert_non_null(strstr(err.text, "enabeld"));
+	assert_non_null(strstr(err.text, SQL_USER_COLUMNS));
+	assert_true(sql_user_has("PASSWORD"));
+	assert_false(sql_user_has("passwd"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_named_parameters_become_numbered_placeholders),
+		cmocka_unit_test(test_an_unknown_parameter_names_those_that_there_are),
+		cmocka_unit_test(test_all_parameters_together_fit),
+		cmocka_unit_test(test_an_empty_text_is_no_query),
+		cmocka_unit_test(test_enabled_is_yes_or_no_and_nothing_else),
+		cmocka_unit_test(test_ids_are_numbers_that_the_kernel_takes),
+		cmocka_unit_test(test_a_column_that_is_not_known_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
