@@ -144,18 +144,21 @@ report_status(const struct master *m, bool as_json, struct pst_buf *out)
 		count_sessions(g, &t);
 		t.workers += generation_running_all(g);
 	}
-	add(out,
-	    as_json ? "{\"version\":\"%s\",\"pid\":%d,\"root\":%s,\"stopping\":%s,\"workers\":%u,"
-	              "\"sessions\":{\"login\":%u,\"auth\":%u,\"mail\":%u},\"generations\":["
-	            : "postern %s, process %d%.0s%.0s, %u workers; sessions: %u before login, %u "
-	              "logging in, %u with mail\n",
-	    PACKAGE_VERSION, (int)m->pid, m->is_root ? "true" : "false",
-	    m->stopping ? "true" : "false", t.workers, t.sessions[SESSION_LOGIN],
-	    t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
-	if (!as_json && m->stopping)
-		add(out, "the server is stopping\n");
+	if (as_json)
+		add(out,
+		    "{\"version\":\"%s\",\"pid\":%d,\"root\":%s,\"stopping\":%s,"
+		    "\"sessions\":{\"login\":%u,\"auth\":%u,\"mail\":%u},\"generations\":[",
+		    PACKAGE_VERSION, (int)m->pid, m->is_root ? "true" : "false",
+		    m->stopping ? "true" : "false", t.sessions[SESSION_LOGIN],
+		    t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
+	else
+		add(out,
+		    "postern %s, process %d%s, %u workers; sessions: %u before login, %u logging "
+		    "in, %u with mail\n",
+		    PACKAGE_VERSION, (int)m->pid, m->stopping ? " (stopping)" : "", t.workers,
+		    t.sessions[SESSION_LOGIN], t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
 	add_generations(m, as_json, out);
-	add(out, as_json ? "],\"slots\":["
+	add(out, as_json ? "],\"workers\":["
 	                 : "\ngeneration worker slot      pid state     sessions      age deaths  "
 	                   "sandbox                          doing\n");
 	add_workers(m, as_json, out);

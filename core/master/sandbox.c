@@ -181,7 +181,8 @@ check_no_capabilities(struct pst_err *err)
 
 	if (syscall(SYS_capget, &head, data) != 0)
 		return pst_err_sys(err, PST_E_PERM, "sandbox: capget");
-	if ((data[0].permitted | data[0].effective | data[1].permitted | data[1].effective) != 0)
+	if ((data[0].permitted | data[0].effective | data[0].inheritable | data[1].permitted |
+	     data[1].effective | data[1].inheritable) != 0)
 		return pst_err_set(err, PST_E_PERM, "sandbox: capabilities are left");
 	return 0;
 }
@@ -219,6 +220,8 @@ become(uid_t uid, gid_t gid, struct pst_err *err)
 		                   (int)gid);
 	if (setuid(0) == 0 || seteuid(0) == 0)
 		return pst_err_set(err, PST_E_PERM, "sandbox: root came back");
+	if (set_capabilities(0, err) != 0) /* the inheritable ones outlive the change of ids */
+		return -1;
 	return check_no_capabilities(err);
 }
 
