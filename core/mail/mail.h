@@ -46,6 +46,7 @@ struct mail {
 
 	struct mail_session *sessions; /* all of them */
 	uint32_t session_count;
+	uint32_t drop_count; /* maildrops that are open or being opened */
 	struct mail_list idle, linger;
 	bool is_stopping;
 

@@ -53,7 +53,7 @@ take_handoff(struct server *sv, struct pst_str message, int fd)
 	sv->is_trimmed = false;
 	if (sv->has_only || sv->mail.is_stopping)
 		pst_err_set(&err, PST_E_TEMP, "this process takes no more sessions");
-	else if (sv->mail.session_count >= sv->max_sessions)
+	else if (sv->mail.drop_count >= sv->max_sessions)
 		pst_err_set(&err, PST_E_TEMP, "mail.max_sessions are open");
 	else {
 		handoff_start(sv->env, &sv->mail, &h);

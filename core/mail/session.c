@@ -211,6 +211,7 @@ opened(struct mail_session *s, struct maildrop_job *job)
 	struct pst_err err;
 
 	if (job->rc != 0) {
+		s->mail->drop_count--;
 		pst_log_write(job->err.kind == PST_E_IN_USE ? PST_LOG_INFO : PST_LOG_ERROR, &s->log,
 		              "maildrop.refused", "reason=\"%s\"", job->err.text);
 		if (s->phase != MAIL_OPENING)
@@ -246,6 +247,7 @@ closed(struct mail_session *s, struct maildrop_job *job)
 {
 	struct pst_err err;
 
+	s->mail->drop_count--;
 	if (!job->has_commit)
 		return;
 	log_update(s, job);
@@ -375,6 +377,7 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 		mail_session_flush(s);
 	} else {
 		keep_first_input(s, how->input);
+		m->drop_count++;
 		s->job = maildrop_open(&s->drop, m->loop, how->path, how->user, mail_session_on_job,
 		                       s);
 	}

@@ -64,6 +64,7 @@ harness_clear(struct harness *h)
 	assert_int_equal(h->fake.bodies_open, 0);
 	for (row = 0; row < ROWS; row++)
 		assert_int_equal(h->board->row[row].state, SESSION_FREE);
+	assert_int_equal(h->mail.drop_count, 0);
 	assert_int_equal(uv_loop_close(&h->loop), 0);
 	mail_clear(&h->mail);
 	free(h->board);
