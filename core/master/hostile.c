@@ -249,6 +249,8 @@ static const struct step {
 	{ "execve", ON_ALL, false, run_program },
 };
 
+static const struct step others_mail = { "other", ON_MAIL, false, read_other };
+
 static const struct {
 	const char *name;
 	size_t offset, cap;
@@ -311,6 +313,8 @@ hostile_steps(const struct worker_env *env, pid_t master)
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if ((steps[i].kinds & 1u << env->kind) != 0 && !(is_waiting && steps[i].root_ids))
 			try_step(env, &t, &steps[i]);
+	if (is_waiting)
+		try_step(env, &t, &others_mail);
 	pst_log_info(NULL, "hostile.done", "kind=%s slot=%u stage=%s", worker_kind_names[env->kind],
 	             env->slot, is_waiting ? "waiting" : "closed");
 }
@@ -319,14 +323,13 @@ void
 hostile_steps_confined(const struct worker_env *env)
 {
 	static const struct step own = { "own", ON_MAIL, false, read_maildrop };
-	static const struct step others = { "other", ON_MAIL, false, read_other };
 	struct targets t = { .master = getppid() };
 	size_t i;
 
 	if (!read_targets(&t))
 		return;
 	try_step(env, &t, &own); /* its own mail is the one thing that it must be able to read */
-	try_step(env, &t, &others);
+	try_step(env, &t, &others_mail);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if ((steps[i].kinds & ON_MAIL) != 0)
 			try_step(env, &t, &steps[i]);
