@@ -105,7 +105,7 @@ class Server:
         self.database = self.path(SECRET, "users.db")
         os.makedirs(self.path(SECRET), 0o700)
         self.messages = {}
-        with open(os.path.join(TOP, "contrib", "schema", "sqlite.sql"), encoding="ascii") as f:
+        with open(os.path.join(TOP, "contrib", "schema", "sqlite.sql"), encoding="utf-8") as f:
             schema = f.read()
         db = sqlite3.connect(self.database)
         db.executescript(schema)
@@ -160,16 +160,17 @@ class Server:
             self.messages[1], self.key, self.database, self.messages[2],
             self.listener.getsockname()[1])
 
-    def start(self):
+    def start(self, hostile=True):
         command = [self.path("bin", "postern"), "-c", self.path("postern.conf")]
         if self.run_as:
             ids = self.owner("mail")
             command = ["setpriv", "--reuid", str(ids[0]), "--regid", str(ids[1]),
                        "--clear-groups"] + command
+        extra = {"POSTERN_HOSTILE_TARGETS": self.targets()} if hostile else {}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, POSTERN_HOSTILE_TARGETS=self.targets()))
+                env=dict(os.environ, **extra))
         self.wait(lambda: "server.ready" in self.text())
 
     def text(self):
@@ -330,7 +331,7 @@ class Memory(unittest.TestCase):
     def setUpClass(cls):
         cls.server = Server()
         cls.addClassCleanup(cls.server.stop)
-        cls.server.start()
+        cls.server.start(hostile=False)
         got = cls.server.log_in(b"user1@example.test")
         assert b"to user1 alone" in got, got
 
