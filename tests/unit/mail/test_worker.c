@@ -99,6 +99,31 @@ setup(void **state)
 	return 0;
 }
 
+static void PST_NORETURN
+leave(int status)
+{
+#ifdef PST_SANITIZE
+	exit(status); /* the leak checker runs at exit */
+#else
+	_exit(status);
+#endif
+}
+
+static void PST_NORETURN
+be_worker(struct stage *st)
+{
+	struct pst_err err;
+	int status = 9;
+
+	st->env.plugins = registry_create(st->env.self);
+	if (mail_worker.load(&st->env, &err) == 0)
+		status = mail_worker.run(&st->env);
+	else
+		fprintf(stderr, "load: %s\n", err.text);
+	registry_destroy(st->env.plugins);
+	leave(status);
+}
+
 static void
 start(struct stage *st, unsigned n)
 {
@@ -109,18 +134,8 @@ start(struct stage *st, unsigned n)
 		st->env.slot = i;
 		st->pids[i] = fork();
 		assert_true(st->pids[i] >= 0);
-		if (st->pids[i] == 0) {
-			struct pst_err err;
-			int status = 9;
-
-			st->env.plugins = registry_create(st->env.self);
-			if (mail_worker.load(&st->env, &err) == 0)
-				status = mail_worker.run(&st->env);
-			else
-				fprintf(stderr, "load: %s\n", err.text);
-			registry_destroy(st->env.plugins);
-			_exit(status);
-		}
+		if (st->pids[i] == 0)
+			be_worker(st);
 	}
 }
 
@@ -468,15 +483,8 @@ test_worker_ends_when_its_master_is_gone(void **state)
 	st->env.self = &st->rows[0];
 	st->pids[0] = fork();
 	if (st->pids[0] == 0) {
-		struct pst_err err;
-		int status = 9;
-
 		close(st->inbox[1]);
-		st->env.plugins = registry_create(NULL);
-		if (mail_worker.load(&st->env, &err) == 0)
-			status = mail_worker.run(&st->env);
-		registry_destroy(st->env.plugins);
-		_exit(status);
+		be_worker(st);
 	}
 	wait_state(st, 0, SLOT_READY);
 	close(st->inbox[1]);
