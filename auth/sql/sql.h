@@ -18,7 +18,7 @@ struct sql_texts {
 /* The rows of its table: conf is the plugin's struct, at its member of type struct sql_texts. The
  * defaults are for contrib/schema. */
 #define SQL_KEY(conf, at, key, member, def, doc)                                                   \
-	{                                                                                          \
+	{ /* NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name takes none */             \
 		(key), PST_CONF_TEXT(conf, at.member), (def), 0, 16384, "octets", (doc)            \
 	}
 #define SQL_KEYS(conf, at)                                                                         \

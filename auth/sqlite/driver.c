@@ -234,10 +234,12 @@ give_row(sqlite3_stmt *stmt, bool names_only, sql_on_row *each, void *arg, struc
 	int i;
 
 	for (i = 0; i < n; i++) {
-		const void *p = names_only ? NULL : sqlite3_column_text(stmt, i);
+		const bool has_value = !names_only && sqlite3_column_type(stmt, i) != SQLITE_NULL;
+		const void *p = has_value ? sqlite3_column_text(stmt, i) : NULL;
 
 		names[i] = sqlite3_column_name(stmt, i);
-		if (names[i] == NULL)
+		/* No memory for a value must not pass for NULL: "enabled" would be true. */
+		if (names[i] == NULL || (has_value && p == NULL))
 			return pst_err_set(err, PST_E_TEMP, "no memory");
 		values[i].is_null = p == NULL;
 		values[i].text =

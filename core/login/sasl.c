@@ -64,17 +64,18 @@ attempt_destroy(struct attempt *a)
 struct sasl *
 sasl_create(struct pst_str mechanism)
 {
-	struct sasl *s = NULL;
+	struct sasl *s;
 	size_t i;
 
-	for (i = 0; s == NULL && i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
+	for (i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
 		if (!pst_str_ieq(mechanism, pst_str_c(mechanisms[i].name)))
 			continue;
 		s = pst_new(struct sasl);
 		s->mechanism = &mechanisms[i];
 		s->wanted = mechanisms[i].first;
+		return s;
 	}
-	return s;
+	return NULL;
 }
 
 void

@@ -158,7 +158,7 @@ int
 mail_single_run(const struct worker_env *env)
 {
 	struct spare *sp = pst_new(struct spare);
-	struct handoff h;
+	struct handoff h = { .fd = -1 };
 	struct pst_err err;
 	int status = 1;
 	int rc;

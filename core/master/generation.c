@@ -56,12 +56,12 @@ make_slots(struct region_list *regions, struct generation *g)
 		total += g->counts[kind];
 	g->rows = region_create(regions, total * sizeof(*g->rows));
 	row = g->rows;
-	for (kind = 0; kind < WORKER_KINDS; kind++) {
+	for (kind = 0; kind < WORKER_KINDS; row += g->counts[kind++]) {
 		g->slots[kind] = pst_new_array(struct slot, g->counts[kind]);
 		for (i = 0; i < g->counts[kind]; i++)
 			g->slots[kind][i] = (struct slot){ .kind = (enum worker_kind)kind,
 				                           .idx = i,
-				                           .row = row++,
+				                           .row = row + i,
 				                           .start_at_ms = -1,
 				                           .inbox = { -1, -1 } };
 	}

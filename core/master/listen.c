@@ -376,21 +376,21 @@ is_named(const struct place *p, const struct settings *s)
 void
 listen_close_others(struct listen_set *l, const struct settings *s)
 {
-	size_t i = 0;
+	size_t i, kept = 0;
 	uint32_t f;
 
-	while (i < l->n) {
+	for (i = 0; i < l->n; i++) {
 		struct place *p = &l->v[i];
 
 		if (p->is_systemd || is_named(p, s)) {
-			i++;
+			l->v[kept++] = *p;
 			continue;
 		}
 		for (f = 0; f < p->n; f++)
 			(void)shutdown(p->fds[f], SHUT_RDWR);
 		place_close(p, 0);
-		*p = l->v[--l->n];
 	}
+	l->n = kept;
 }
 
 void

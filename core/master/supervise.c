@@ -52,6 +52,7 @@ equip_login(struct master *m, struct generation *g, const struct slot *s, struct
 	struct worker_env *env = &sp->env;
 	uint32_t i;
 
+	pst_assert(listeners != NULL);
 	env->mail_slots = g->slots[WORKER_MAIL][0].row;
 	env->board = g->board;
 	env->tls = m->tls;

@@ -229,6 +229,7 @@ keep_missing(struct listing *l, struct pst_err *err)
 		return -1;
 	l->kept = l->mem_kept.p;
 	for (i = 0; i < s->known_count; i++)
+		/* cppcheck-suppress arrayIndexThenCheck ; the comparison is not i's bound */
 		if (s->marks[i].round == 0 &&
 		    (i < known(l)->listed || l->now_ns - missed_since(l, i) < l->d->self->keep_ns))
 			l->kept[l->kept_count++] = i;
@@ -256,7 +257,7 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 	struct pst_str name = scan_name(s, id, &place);
 	unsigned flags = 0;
 
-	if (f == NULL) {
+	if (id < s->known_count) {
 		index_at(s->known, id, m);
 		flags = m->flags & (INDEX_CRLF | INDEX_UNMEASURED);
 		flags |= is_twin(l, id, m->flags) ? INDEX_TWIN : 0;

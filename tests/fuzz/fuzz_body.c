@@ -34,14 +34,14 @@ start(struct pop3_body *b, uint64_t lines)
 static size_t
 feed_piece(struct pop3_body *b, const uint8_t *p, size_t n, uint32_t *seed, char *out)
 {
-	char *copy = malloc(n);
+	char *copy = pst_alloc(n);
 	struct pst_str in = { copy, n };
 	size_t total = 0;
 
 	memcpy(copy, p, n);
 	while (in.n > 0 && !b->done) {
 		size_t cap = 3 + next_cut(seed, 40), before = in.n, got;
-		char *piece = malloc(cap);
+		char *piece = pst_alloc(cap);
 
 		got = pop3_body_feed(b, &in, piece, cap);
 		pst_assert(got <= cap && (got > 0 || in.n < before));
@@ -56,7 +56,7 @@ feed_piece(struct pop3_body *b, const uint8_t *p, size_t n, uint32_t *seed, char
 static void
 check_cut(const uint8_t *p, size_t n, uint64_t lines, uint32_t seed, const struct naive_reply *want)
 {
-	char *out = malloc(2 * n + 16);
+	char *out = pst_alloc(2 * n + 16);
 	struct pop3_body b;
 	size_t at = 0, total = 0;
 
@@ -79,7 +79,7 @@ static void
 check_whole(const uint8_t *p, size_t n, uint64_t lines, const struct naive_reply *want)
 {
 	size_t cap = 2 * n + 16;
-	char *out = malloc(cap);
+	char *out = pst_alloc(cap);
 	struct pst_str in = { (const char *)p, n };
 	struct pop3_body b;
 	size_t total;

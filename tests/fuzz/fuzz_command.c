@@ -94,7 +94,7 @@ serve(struct session *s, struct pst_str *in)
 static void
 run(struct session *s, const uint8_t *data, size_t size, size_t step, enum pop3_state state)
 {
-	char *held = malloc(size + 1);
+	char *held = pst_alloc(size + 1);
 	size_t n = 0, at = 0;
 
 	*s = (struct session){ .ctx = { state, handlers, s, state == POP3_TRANS ? MESSAGES : 0,

@@ -63,9 +63,8 @@ replay_folder(const char *path)
 		char inner[4096];
 
 		if (snprintf(inner, sizeof(inner), "%s/%s", path, names[i]->d_name) >=
-		    (int)sizeof(inner))
-			rc = -1;
-		else if (names[i]->d_name[0] != '.' && replay(inner) != 0)
+		            (int)sizeof(inner) ||
+		    (names[i]->d_name[0] != '.' && replay(inner) != 0))
 			rc = -1;
 		free(names[i]);
 	}

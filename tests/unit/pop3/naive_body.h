@@ -24,6 +24,8 @@ naive_body(const char *in, size_t n, uint64_t lines)
 	int in_header = lines != NAIVE_RETR;
 	size_t at = 0;
 
+	if (r.p == NULL)
+		abort();
 	while (at < n) {
 		size_t text_end = at, next, i;
 
