@@ -146,10 +146,10 @@ report_status(const struct master *m, bool as_json, struct pst_buf *out)
 	}
 	if (as_json)
 		add(out,
-		    "{\"version\":\"%s\",\"pid\":%d,\"root\":%s,\"stopping\":%s,"
+		    "{\"version\":\"%s\",\"pid\":%d,\"root\":%s,\"stopping\":%s,\"workers\":%u,"
 		    "\"sessions\":{\"login\":%u,\"auth\":%u,\"mail\":%u},\"generations\":[",
 		    PACKAGE_VERSION, (int)m->pid, m->is_root ? "true" : "false",
-		    m->stopping ? "true" : "false", t.sessions[SESSION_LOGIN],
+		    m->stopping ? "true" : "false", t.workers, t.sessions[SESSION_LOGIN],
 		    t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
 	else
 		add(out,
@@ -158,7 +158,7 @@ report_status(const struct master *m, bool as_json, struct pst_buf *out)
 		    PACKAGE_VERSION, (int)m->pid, m->stopping ? " (stopping)" : "", t.workers,
 		    t.sessions[SESSION_LOGIN], t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
 	add_generations(m, as_json, out);
-	add(out, as_json ? "],\"workers\":["
+	add(out, as_json ? "],\"slots\":["
 	                 : "\ngeneration worker slot      pid state     sessions      age deaths  "
 	                   "sandbox                          doing\n");
 	add_workers(m, as_json, out);
