@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -198,15 +200,22 @@ kit_exists(const struct kit *k, const char *path)
 	return lstat(a, &st) == 0;
 }
 
+int
+kit_try_open(struct kit *k, struct pst_maildrop **drop_out, struct pst_err *err)
+{
+	struct pst_maildrop_spec spec = { .path = k->maildir, .user = PST_LIT("test") };
+
+	measuring = k;
+	return drop_open(&k->self, &spec, drop_out, err);
+}
+
 struct pst_maildrop *
 kit_open(struct kit *k)
 {
-	struct pst_maildrop_spec spec = { .path = k->maildir, .user = PST_LIT("test") };
 	struct pst_maildrop *d = NULL;
 	struct pst_err err;
 
-	measuring = k;
-	if (drop_open(&k->self, &spec, &d, &err) != 0) {
+	if (kit_try_open(k, &d, &err) != 0) {
 		fprintf(stderr, "open: %s\n", err.text);
 		abort();
 	}
@@ -264,4 +273,91 @@ kit_fetch(struct pst_maildrop *d, uint32_t idx, size_t *n_out, struct pst_err *e
 	free(stored);
 	*n_out = n;
 	return wire;
+}
+
+static struct index_file
+index_file_of(const struct kit *k, char name[512], char spare[512])
+{
+	kit_path(k, DROP_INDEX_NAME, name);
+	kit_path(k, DROP_INDEX_SPARE, spare);
+	return (struct index_file){ AT_FDCWD, name, spare, false };
+}
+
+bool
+kit_load_index(const struct kit *k, struct index *ix)
+{
+	char name[512], spare[512];
+	struct index_file file = index_file_of(k, name, spare);
+	const char *why = NULL;
+
+	*ix = (struct index){ .octets = 0 };
+	return index_load(ix, &file, (size_t)1 << 30, &why) == INDEX_LOADED && why == NULL;
+}
+
+void
+kit_save_index(const struct kit *k, struct index *ix)
+{
+	char name[512], spare[512];
+	struct index_file file = index_file_of(k, name, spare);
+	struct index_writer w;
+	struct pst_err err;
+
+	pst_assert(index_write_begin(&w, &file, ix, &err) == 0);
+	pst_assert(index_write_end(&w, ix, &err) == 0);
+}
+
+#define NOBODY 65534
+
+static void
+set_modes(const struct kit *k, mode_t mode)
+{
+	static const char *const places[] = { "", "new", "cur" };
+	char path[512];
+	size_t i;
+
+	pst_assert(chmod(k->root, 0755) == 0);
+	for (i = 0; i < 3; i++) {
+		kit_path(k, places[i], path);
+		pst_assert(chmod(path, mode) == 0);
+	}
+}
+
+bool
+kit_run_read_only(struct kit *k, void (*test)(struct kit *k))
+{
+	int status;
+	pid_t pid;
+
+	set_modes(k, 0555);
+	pid = fork();
+	pst_assert(pid >= 0);
+	if (pid == 0) {
+		if (geteuid() == 0)
+			pst_assert(setgroups(0, NULL) == 0 &&
+			           setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+			           setresuid(NOBODY, NOBODY, NOBODY) == 0);
+		test(k);
+		_exit(77);
+	}
+	pst_assert(waitpid(pid, &status, 0) == pid);
+	set_modes(k, 0755);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 77;
+}
+
+int
+kit_set_up(void **state)
+{
+	struct kit *k = malloc(sizeof(*k));
+
+	kit_init(k);
+	*state = k;
+	return 0;
+}
+
+int
+kit_tear_down(void **state)
+{
+	kit_clear(*state);
+	free(*state);
+	return 0;
 }

@@ -19,7 +19,7 @@ struct kit {
 	struct maildir_conf conf;
 	struct maildir self;
 	char root[64];    /* a new folder */
-	char maildir[80]; /* root/Maildir, with new/ and cur/ in it */
+	char maildir[128]; /* root/Maildir, with new/ and cur/ in it */
 	atomic_int logged, warned, measured;
 	char last_event[64];
 	char last_text[512];
@@ -40,7 +40,20 @@ void kit_spew(const char *path, const void *p, size_t n);
 void kit_remove_tree(const char *path);
 
 struct pst_maildrop *kit_open(struct kit *k); /* must succeed */
+int kit_try_open(struct kit *k, struct pst_maildrop **drop_out, struct pst_err *err);
 struct pst_message kit_message(const struct pst_maildrop *d, uint32_t idx);
+
+/* The index file as it is on the disk; false where there is none or a bad one. And back. */
+bool kit_load_index(const struct kit *k, struct index *ix);
+void kit_save_index(const struct kit *k, struct index *ix);
+
+/* Runs test in a child that may not write to the Maildir, as root by being somebody else. Returns
+ * whether it came to its end: a failed assertion of the child ends it early. */
+bool kit_run_read_only(struct kit *k, void (*test)(struct kit *k));
+
+/* cmocka's set-up and tear-down with a kit as state. */
+int kit_set_up(void **state);
+int kit_tear_down(void **state);
 
 /* "uidl size\n" of each message. malloc'ed. */
 char *kit_listing(const struct pst_maildrop *d);
