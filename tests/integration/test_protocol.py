@@ -6,10 +6,9 @@ the third of them.
 """
 import os
 import re
-import time
 import unittest
 
-from bed import BedCase, Closed, stopwatch, to_octets, unstuff
+from bed import BedCase, stopwatch, to_octets, unstuff
 
 # What CAPA must say, exactly: in clear text where login is allowed, where it is not, and so on.
 ALWAYS = {"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
@@ -410,125 +409,6 @@ class Protocol(BedCase):
             self.assertTrue(client.multi("TOP 5 2").startswith(b"Subject: message 4\r\n"))
             client.quit()
         self.bed.clear(user)
-
-
-class Limits(BedCase):
-    """Bad commands and silence, with limits that a test can wait for."""
-    options = ("--users", "3", "--set", "login.timeout=2s", "--set", "login.handshake_timeout=2s",
-               "--set", "login.max_bad_commands=5", "--set", "mail.max_bad_commands=7")
-
-    def assert_goodbye(self, client, tolerated):
-        """A few bad commands are answered, then one last -ERR and the end."""
-        for number in range(1, 100):
-            try:
-                answer = client.cmd("XYZZY")
-            except Closed:
-                self.fail("closed without a word after %d bad commands" % (number - 1))
-            self.assertTrue(answer.startswith(b"-ERR"), answer)
-            client.sock.settimeout(0.3)
-            try:
-                ended = client.sock.recv(1) == b""
-            except TimeoutError:
-                ended = False
-            client.sock.settimeout(20)
-            if ended:
-                self.assertIn(number, (tolerated, tolerated + 1))
-                return
-        self.fail("a hundred bad commands were taken")
-
-    def test_goodbye_before_login(self):
-        for tls in (False, True):
-            with self.subTest(tls=tls), self.bed.connect(tls=tls) as client:
-                self.assert_goodbye(client, 5)
-
-    def test_goodbye_after_login(self):
-        user = "user2@example.test"
-        self.bed.deliver(mail(1), user)
-        for tls in (False, True):
-            with self.subTest(tls=tls), self.bed.login(user, tls=tls) as client:
-                client.ok("DELE 1")
-                self.assert_goodbye(client, 7)
-            self.assertEqual(len(self.bed.names(user)), 1, "a session that was ended deletes nothing")
-
-    def test_silence_before_login_ends_in_time(self):
-        for what in (b"", b"USER x\r\n", b"CAP", b"USER x\r\nPAS"):
-            with self.subTest(what), self.bed.connect() as client:
-                client.send(what)
-                watch = stopwatch()
-                got = client.read_all()
-                self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
-                for line in got.split(b"\r\n")[:-1]:
-                    self.assertRegex(line, rb"^(\+OK|-ERR)")
-
-    def test_silence_in_the_handshake_ends_in_time(self):
-        from bed import Client
-        with Client(self.bed.host, self.bed.tls_port, greeting=False) as client:
-            watch = stopwatch()
-            client.read_all()
-            self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
-        with self.bed.connect() as client:
-            client.ok("STLS")
-            client.send(b"\x16\x03\x01")  # the beginning of a record that never ends
-            watch = stopwatch()
-            client.read_all()
-            self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
-
-    def test_any_command_puts_the_end_off(self):
-        with self.bed.connect() as client:
-            for _ in range(6):
-                time.sleep(0.7)  # in all twice the limit
-                client.ok("CAPA")
-                client.rest()
-
-    def test_octets_that_make_no_line_put_nothing_off(self):
-        """A client that sends one octet now and then does not hold its place for ever."""
-        with self.bed.connect() as client:
-            watch = stopwatch()
-            with self.assertRaises(OSError):
-                while watch() < 10:
-                    client.send(b"x")
-                    time.sleep(0.2)
-            self.assertLess(watch(), 8)
-
-    def test_06_19_silence_after_login_is_borne_longer(self):
-        """The time before login does not count after it."""
-        for tls in (False, True):
-            with self.subTest(tls=tls), self.bed.login("user3@example.test", tls=tls) as client:
-                time.sleep(5)
-                self.assertEqual(client.stat(), (0, 0))
-                client.quit()
-
-    def test_06_19_ten_minutes_after_login_by_default(self):
-        shown = self.bed.ctl("config", "show", "mail.timeout", check=True).stdout
-        self.assertRegex(shown, r'^mail\.timeout = "10m"')
-
-
-class Idle(BedCase):
-    options = ("--users", "2", "--set", "mail.timeout=2s")
-
-    def test_06_19_the_end_of_the_idle_time_deletes_nothing(self):
-        for tls, user in ((False, "user1@example.test"), (True, "user2@example.test")):
-            self.bed.deliver(mail(1), user)
-            with self.subTest(tls=tls), self.bed.login(user, tls=tls) as client:
-                client.ok("DELE 1")
-                watch = stopwatch()
-                for _ in range(4):
-                    time.sleep(1)  # any command puts it off
-                    client.ok("NOOP")
-                self.assertEqual(client.read_all(), b"", "RFC 1939: closed without a reply")
-                self.assertTrue(5.5 < watch() < 9, "%.1f s" % watch())
-            self.assertEqual(len(self.bed.names(user)), 1)
-
-    def test_a_reader_that_stops_is_given_up(self):
-        """A client that asks for much and reads nothing ends at the same time-out."""
-        user = "user1@example.test"
-        self.bed.deliver(b"Subject: big\n\n" + b"x" * 70 + b"\n" * 8_000_000, user)
-        for tls in (False, True):
-            with self.subTest(tls=tls), self.bed.login(user, tls=tls) as client:
-                count = client.stat()[0]
-                client.send(b"RETR %d\r\n" % count * 4)
-                self.bed.wait_event("session.end", lambda e, n=len(self.bed.events("session.end")):
-                                    len(self.bed.events("session.end")) > n, 15)
 
 
 class Harness(unittest.TestCase):
