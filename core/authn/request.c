@@ -236,7 +236,8 @@ log_error(const struct request *r, const struct chain_answer *answer)
 static enum pst_err_kind
 refusal_of(const struct chain_answer *answer)
 {
-	return answer->verdict == CHAIN_DISABLED && answer->password_right ? PST_E_PERM : PST_E_AUTH;
+	return answer->verdict == CHAIN_DISABLED && answer->password_right ? PST_E_PERM
+	                                                                   : PST_E_AUTH;
 }
 
 static void

@@ -238,7 +238,8 @@ place_text(const struct conf_texts *t, const struct conf_text *text, struct sett
 		conf_problems_add(p, text->file, text->line,
 		                  "%.*s.%s: is a single value, not a group", PST_ARG(parts.v[0]),
 		                  key->key);
-	else if (key == NULL && kind_of(parts.v[0]) != NO_KIND && (parts.n == 3 || is_empty_group(text)))
+	else if (key == NULL && kind_of(parts.v[0]) != NO_KIND &&
+	         (parts.n == 3 || is_empty_group(text)))
 		add_section(t, text, &parts, out, p);
 	else if (key == NULL)
 		report_key(text, g, t->arena, p);

@@ -61,7 +61,8 @@ int
 channel_send(int end, const void *data, size_t n, int fd, struct pst_err *err)
 {
 	union control control;
-	char *octets = (char *)(uintptr_t)data; /* struct iovec knows no const; sendmsg only reads */
+	/* struct iovec knows no const; sendmsg only reads. */
+	char *octets = (char *)(uintptr_t)data;
 	struct iovec iov = { octets, n };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t sent;
@@ -134,7 +135,8 @@ channel_recv(int end, void *data, size_t cap, int *fd_out, struct pst_err *err)
 		fd = -1;
 	}
 	if ((m.msg_flags & MSG_TRUNC) != 0)
-		return pst_err_set(err, PST_E_PERM, "channel: a message of more than %zu octets", cap);
+		return pst_err_set(err, PST_E_PERM, "channel: a message of more than %zu octets",
+		                   cap);
 	if (fd_out != NULL)
 		*fd_out = fd;
 	return n;

@@ -14,12 +14,14 @@ struct field {
 
 /* The offset; compiles only if the member has type c. */
 #define AT(m, f, c) (offsetof(struct m, f) + 0 * sizeof((c *)0 == &((struct m *)0)->f))
+/* clang-format off: a row a line */
 #define BOOL(m, f) { FIELD_BOOL, AT(m, f, bool), 0 }
 #define U8(m, f) { FIELD_U8, AT(m, f, uint8_t), 0 }
 #define U32(m, f) { FIELD_U32, AT(m, f, uint32_t), 0 }
 #define U64(m, f) { FIELD_U64, AT(m, f, uint64_t), 0 }
 #define STR(m, f, max) { FIELD_STR, AT(m, f, struct pst_str), max }
 #define END { FIELD_END, 0, 0 }
+/* clang-format on */
 
 static const struct field auth_request[] = {
 	U32(wire_auth_request, login_slot),

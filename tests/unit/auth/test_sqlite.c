@@ -57,7 +57,7 @@ set_up(void **state)
 	assert_int_equal(mkdir(FOLDER, 0700), 0);
 	f->cwd = getcwd(NULL, 0);
 	f->arena = pst_arena_create();
-	strcpy(f->db, path_of(f, "users.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "users.db"));
 	*state = f;
 	return 0;
 }
@@ -214,7 +214,7 @@ static int
 count_row(void *arg, int n, char **values, char **names)
 {
 	(void)n, (void)names;
-	strcat(strcat(arg, values[0]), "\n");
+	(void)snprintf(strchr(arg, '\0'), 65536 - strlen(arg), "%s\n", values[0]);
 	return 0;
 }
 
@@ -369,8 +369,8 @@ on_user(void *arg, const struct pst_auth_user *u)
 	char *out = arg;
 
 	assert_int_equal(u->credential.n, 0);
-	sprintf(out + strlen(out), "%.*s %d %u:%u %.*s|", PST_ARG(u->name), u->enabled, u->uid,
-	        u->gid, PST_ARG(u->reason));
+	(void)snprintf(strchr(out, '\0'), 1024 - strlen(out), "%.*s %d %u:%u %.*s|",
+	               PST_ARG(u->name), u->enabled, u->uid, u->gid, PST_ARG(u->reason));
 }
 
 static void
@@ -499,7 +499,7 @@ test_a_folder_that_is_missing_is_temporary_too(void **state)
 {
 	struct fixture *f = *state;
 
-	strcpy(f->db, path_of(f, "no/such/users.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "no/such/users.db"));
 	assert_int_equal(load(f, "auth", NULL), 0);
 	assert_temp(f, "alice@b.test", "No such file");
 	assert_int_equal(f->auth->create(f->self, &f->err), -1);
@@ -605,11 +605,11 @@ test_a_database_that_is_replaced_is_taken_up_at_the_next_look_up(void **state)
 
 	load_new(f);
 	assert_int_equal(add(f, "alice@b.test", "{PLAIN}old"), 0);
-	strcpy(f->db, path_of(f, "new.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "new.db"));
 	load_new(f);
 	assert_int_equal(add(f, "alice@b.test", "{PLAIN}new"), 0);
 	assert_int_equal(add(f, "bob@b.test", HASH), 0);
-	strcpy(f->db, path_of(f, "users.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "users.db"));
 	assert_int_equal(load(f, "auth", NULL), 0);
 	assert_int_equal(lookup(f, "bob@b.test"), PST_AUTH_UNKNOWN);
 	/* As an admin would: nothing of the old journal is left beside the new file. */
@@ -633,10 +633,10 @@ test_a_link_to_a_folder_is_followed_and_a_link_to_a_file_is_not(void **state)
 	assert_int_equal(add(f, "alice@b.test", HASH), 0);
 	assert_int_equal(symlink("users.db", path_of(f, "link.db")), 0);
 	assert_int_equal(symlink(".", path_of(f, "here")), 0);
-	strcpy(f->db, path_of(f, "here/users.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "here/users.db"));
 	assert_int_equal(load(f, "auth", NULL), 0);
 	assert_int_equal(lookup(f, "alice@b.test"), PST_AUTH_OK);
-	strcpy(f->db, path_of(f, "link.db"));
+	(void)snprintf(f->db, sizeof(f->db), "%s", path_of(f, "link.db"));
 	assert_int_equal(load(f, "auth", NULL), 0);
 	assert_temp(f, "alice@b.test", "symbolic link");
 }

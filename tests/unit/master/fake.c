@@ -245,7 +245,7 @@ void
 server_prepare(struct server *s, const char *extra)
 {
 	memset(s, 0, sizeof(*s));
-	(void)strcpy(s->dir, "/tmp/postern-test-XXXXXX");
+	(void)snprintf(s->dir, sizeof(s->dir), "/tmp/postern-test-XXXXXX");
 	if (mkdtemp(s->dir) == NULL)
 		abort();
 	(void)snprintf(s->conf, sizeof(s->conf), "%s/postern.conf", s->dir);
