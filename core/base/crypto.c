@@ -50,12 +50,17 @@ pst_digest_octets(enum pst_digest d)
 void
 pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out)
 {
+	static const uint8_t zeros[127];
 	gnutls_hash_hd_t hash;
 
 	pst_assert(gnutls_hash_init(&hash, digest_algorithm(d)) == 0);
 	pst_assert(a.n == 0 || gnutls_hash(hash, a.p, a.n) == 0);
 	pst_assert(b.n == 0 || gnutls_hash(hash, b.p, b.n) == 0);
-	gnutls_hash_deinit(hash, out);
+	gnutls_hash_output(hash, out);
+	/* The library frees its state with the last block of the data in it, a password perhaps. One
+	 * octet less than two blocks of 64, or than one of 128, takes that block's place. */
+	pst_assert(gnutls_hash(hash, zeros, sizeof(zeros)) == 0);
+	gnutls_hash_deinit(hash, NULL);
 }
 
 void

@@ -15,7 +15,7 @@
 void pst_random(void *out, size_t n); /* aborts where the system gives none */
 void pst_sha256(const void *data, size_t n, uint8_t out[32]);
 
-/* Digest of a followed by b. For what others stored long ago: SHA-1 is here too. */
+/* Digest of a followed by b; neither stays in memory. For what others stored long ago: SHA-1 is here too. */
 enum pst_digest { PST_SHA1 = 1, PST_SHA256, PST_SHA512 };
 #define PST_DIGEST_MAX 64
 size_t pst_digest_octets(enum pst_digest d);
