@@ -64,8 +64,8 @@ plain_match(const struct scheme_row *row, struct pst_str data, struct pst_str pa
 	bool same;
 
 	(void)row, (void)cost, (void)err;
-	pst_sha256(data.p, data.n, a);
-	pst_sha256(password.p, password.n, b);
+	pst_digest(PST_SHA256, data, PST_LIT(""), a);
+	pst_digest(PST_SHA256, password, PST_LIT(""), b);
 	same = pst_secret_equal((struct pst_str){ (const char *)a, sizeof(a) },
 	                        (struct pst_str){ (const char *)b, sizeof(b) });
 	pst_wipe(a, sizeof(a));

@@ -140,7 +140,8 @@ print_verdict(const struct test *t, const struct chain_answer *a)
 		break;
 	case CHAIN_DISABLED:
 		print_pair("reason", a->record.reason);
-		printf("%-9s refused with [AUTH], as a wrong password is\n", "result");
+		printf("%-9s refused with [%s]\n", "result",
+		       a->password_right ? "SYS/PERM" : "AUTH");
 		break;
 	case CHAIN_ERROR:
 		print_pair("error", pst_str_c(a->err.text));
