@@ -439,6 +439,10 @@ client_shut_down(struct client *c)
 	case PHASE_DIALOG:
 	case PHASE_ATTEMPT:
 	case PHASE_PENALTY:
+		if (c->dialog.tls && c->tls == NULL) { /* nothing can be said before the handshake */
+			client_free(c);
+			break;
+		}
 		pst_err_set(&why, PST_E_TEMP, "server is going down");
 		pst_buf_reset(&l->reply);
 		(void)pop3_reply_err(&l->reply, &why, why.text, &err);

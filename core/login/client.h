@@ -182,7 +182,8 @@ enum io client_read(struct client *c, size_t *n_out);
 
 /* Asks the auth workers about c->dialog.attempt. */
 void handoff_attempt(struct client *c);
-/* The attempt failed; the client hears of it after the delay. text: NULL or for the client. */
+/* The attempt failed; the client hears of it after the delay, which an auth worker counts from when
+ * it took the request, so that the time does not tell what it did. text: NULL or for the client. */
 void handoff_failed(struct client *c, const struct pst_err *why, const char *text,
                     int64_t delay_ms);
 /* Tells the client the verdict that waited. */

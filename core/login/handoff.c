@@ -110,7 +110,7 @@ handoff_attempt(struct client *c)
 	c->began_ms = pst_now_ms();
 	if (c->dialog.attempt->is_hopeless) {
 		pst_err_set(&err, PST_E_AUTH, "no user can have this name or password");
-		handoff_failed(c, &err, NULL, 0);
+		handoff_failed(c, &err, NULL, l->env->settings->auth.failure_delay);
 		return;
 	}
 	remember(c);
@@ -139,7 +139,6 @@ static const char *const reasons[] = {
 void
 handoff_failed(struct client *c, const struct pst_err *why, const char *text, int64_t delay_ms)
 {
-	const int64_t failure_delay = c->login->env->settings->auth.failure_delay;
 	const struct pst_log log = client_log(c);
 
 	handoff_forget(c);
@@ -148,8 +147,6 @@ handoff_failed(struct client *c, const struct pst_err *why, const char *text, in
 	pst_log_info(&log, "login.failed", "reason=%s mech=%s took_ms=%" PRId64 "%s%s",
 	             reasons[why->kind], c->mechanism, pst_now_ms() - c->began_ms,
 	             why->text[0] == '\0' ? "" : " text=", why->text);
-	if (why->kind == PST_E_AUTH && delay_ms < failure_delay)
-		delay_ms = failure_delay;
 	if (c->verdict == NULL)
 		c->verdict = pst_new(struct verdict);
 	c->verdict->why = *why;

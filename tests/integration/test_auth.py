@@ -354,6 +354,23 @@ class Refusals(BedCase):
             client.close()
 
 
+class DelayHidesWork(BedCase):
+    """The delay after a failure counts from its beginning: a hash that takes long does not show."""
+    options = ("--users", "1", "--scheme", "ARGON2ID", "--set", "auth.argon2_passes=20",
+               "--set", "auth.failure_delay=3s")
+
+    def test_a_costly_hash_takes_no_longer(self):
+        with self.bed.connect() as client:
+            client.send(b"USER user1@example.test\r\n")
+            client.line()
+            watch = stopwatch()
+            client.send(b"PASS wrong\r\n")
+            self.assertEqual(code_of(client.line()), "AUTH")
+            took = watch()
+        self.assertGreater(took, 2.9)
+        self.assertLess(took, 3.2)  # the hash alone takes half a second
+
+
 class Timing(BedCase):
     """The same time for a wrong password and an unknown user, with real hashes."""
     options = ("--users", "2", "--scheme", "ARGON2ID")
