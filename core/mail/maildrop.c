@@ -121,15 +121,13 @@ static void
 run_fetch(struct maildrop_job *job)
 {
 	struct maildrop *d = job->of;
+	enum pst_fetch_result got;
 
 	job->body = (struct pst_body){ .fd = -1 };
-	switch (d->storage->fetch(d->drop, job->idx, 0, &job->body, &job->err)) {
-	case PST_FETCH_OK:
-		break;
-	case PST_FETCH_WAIT: /* it was not told to hurry: the plugin is wrong */
+	got = d->storage->fetch(d->drop, job->idx, 0, &job->body, &job->err);
+	if (got == PST_FETCH_WAIT) /* it was not told to hurry: the plugin is wrong */
 		pst_err_set(&job->err, PST_E_PERM, "the storage plugin cannot fetch a message");
-		/* fall through */
-	case PST_FETCH_ERROR:
+	if (got != PST_FETCH_OK) {
 		job->rc = -1;
 		job->body.fd = -1;
 		maildrop_judge(&job->err);
