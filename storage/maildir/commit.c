@@ -43,11 +43,8 @@ quota_octets(struct pst_str base, uint64_t stored_octets)
 static void
 note_failure(struct removal *r, const struct drop_file *f)
 {
-	enum pst_err_kind kind =
-		errno == EACCES || errno == EPERM || errno == EROFS ? PST_E_PERM : PST_E_TEMP;
-
 	if (r->failed++ == 0)
-		pst_err_sys(&r->first, kind, "%s: unlink %s/%.100s", r->d->path,
+		pst_err_sys(&r->first, drop_kind_of_errno(), "%s: unlink %s/%.100s", r->d->path,
 		            maildir_places[f->place], f->name);
 }
 
@@ -232,6 +229,7 @@ remove_twins(struct removal *r)
 
 	if (!has_twins(r))
 		return;
+	r->d->is_doubtful = true; /* a twin that stays is in no index */
 	if (scan_init(&s, r->d->self, &r->d->index, r->dirfd, &err) == 0) {
 		s.known_only = true;
 		if (scan_round(&s, (1u << PLACE_BOTH) - 1, &err) == 0) {

@@ -13,13 +13,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* What the client is told when the system call failed. */
-static enum pst_err_kind
-kind_of_errno(void)
+enum pst_err_kind
+drop_kind_of_errno(void)
 {
 	switch (errno) {
 	case EACCES:
 	case EPERM:
+	case EROFS:
 	case ENOTDIR:
 	case ELOOP:
 	case ENAMETOOLONG:
@@ -35,7 +35,8 @@ open_root(struct pst_maildrop *d, struct pst_err *err)
 {
 	d->root = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->root < 0)
-		return errno == ENOENT ? 0 : pst_err_sys(err, kind_of_errno(), "open %s", d->path);
+		return errno == ENOENT ? 0
+		                       : pst_err_sys(err, drop_kind_of_errno(), "open %s", d->path);
 	if (flock(d->root, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
@@ -158,7 +159,7 @@ drop_open_places(const struct pst_maildrop *d, int dirfd[PLACE_BOTH], struct pst
 		dirfd[place] = openat(d->root, maildir_places[place],
 		                      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dirfd[place] < 0 && errno != ENOENT) {
-			pst_err_sys(err, kind_of_errno(), "open %s/%s", d->path,
+			pst_err_sys(err, drop_kind_of_errno(), "open %s/%s", d->path,
 			            maildir_places[place]);
 			drop_close_places(dirfd);
 			return -1;

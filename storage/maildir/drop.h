@@ -41,6 +41,7 @@ struct pst_maildrop {
 	uint8_t *removed; /* by commit */
 	uint8_t *stale;   /* their size is not what the index says */
 	uint32_t stale_count;
+	bool is_doubtful; /* the directories must be read next time, whatever their times say */
 
 	bool no_openat2; /* this kernel or sandbox has none */
 };
@@ -56,6 +57,9 @@ void drop_message(const struct pst_maildrop *d, uint32_t idx, struct pst_message
 /* Opens new/ and cur/ (not through symbolic links); -1 in dirfd where one is not there. */
 int drop_open_places(const struct pst_maildrop *d, int dirfd[PLACE_BOTH], struct pst_err *err);
 void drop_close_places(int dirfd[PLACE_BOTH]);
+
+/* What the client is told after a system call that failed: would an admin have to act? */
+enum pst_err_kind drop_kind_of_errno(void);
 
 bool drop_bit(const uint8_t *bits, uint32_t idx); /* NULL: none is set */
 void drop_set_bit(const struct pst_maildrop *d, uint8_t **bits, uint32_t idx);

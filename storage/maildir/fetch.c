@@ -194,6 +194,7 @@ give_body(struct pst_maildrop *d, uint32_t idx, const struct drop_file *f, int f
 	if (!drop_bit(d->stale, idx)) {
 		drop_set_bit(d, &d->stale, idx);
 		d->stale_count++;
+		d->is_doubtful = true;
 	}
 	return fail(err, PST_E_TEMP, d, f,
 	            "its size changed; it is counted again at the next login");
@@ -217,9 +218,8 @@ drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body
 		if (nowait)
 			return PST_FETCH_WAIT;
 		if (errno != ENOENT && errno != ESTALE) {
-			pst_err_sys(err,
-			            errno == EACCES || errno == ELOOP ? PST_E_PERM : PST_E_TEMP,
-			            "open %s/%s/%.100s", d->path, maildir_places[f.place], f.name);
+			pst_err_sys(err, drop_kind_of_errno(), "open %s/%s/%.100s", d->path,
+			            maildir_places[f.place], f.name);
 			return PST_FETCH_ERROR;
 		}
 		if (drop_look_again(d, err) != 0)

@@ -182,7 +182,7 @@ drop_write_back(struct pst_maildrop *d)
 	add_without_removed(d, &b);
 	next.head = d->index.head;
 	look_for_changes(d, &next.head);
-	if (d->stale_count > 0)
+	if (d->is_doubtful)
 		for (i = 0; i < PLACE_BOTH; i++)
 			next.head.places[i].is_trusted = false;
 	drop_save_index(d, &next, not_read);

@@ -18,7 +18,7 @@ struct kit {
 	struct pst_host host;
 	struct maildir_conf conf;
 	struct maildir self;
-	char root[64];    /* a new folder */
+	char root[64];     /* a new folder */
 	char maildir[128]; /* root/Maildir, with new/ and cur/ in it */
 	atomic_int logged, warned, measured;
 	char last_event[64];
