@@ -11,20 +11,22 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "master/control.h"
 #include "master/notify.h"
+#include "master/paths.h"
 #include "master/rundir.h"
 #include "master/sandbox.h"
 
 #define TICK_MS 1000 /* how late a slow auth worker is noticed at most */
 #define TICKET_KEY_MS (24 * 3600 * (int64_t)1000)
 #define STOP_POLLING_MS 2000 /* for login workers to leave the listeners */
-#define FDS_APART 256        /* what a worker holds besides its clients */
 
 int
 master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct pst_err *err)
@@ -36,87 +38,7 @@ master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct 
 	return 0;
 }
 
-/* ---- What a configuration changes in the master itself ---- */
-
-/* A login worker may have all clients, each with a relay beside its socket; a mail worker a socket,
- * a lock and a message for each session. */
-static void
-raise_descriptors(const struct settings *s)
-{
-	rlim_t login = (rlim_t)s->login.max_connections * 2 + FDS_APART;
-	rlim_t mail = (rlim_t)s->mail.max_sessions * 4 + FDS_APART;
-	rlim_t want = login > mail ? login : mail;
-	struct rlimit old, new;
-
-	if (getrlimit(RLIMIT_NOFILE, &old) != 0 || old.rlim_cur >= want)
-		return;
-	new.rlim_cur = want;
-	new.rlim_max = want > old.rlim_max ? want : old.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &new) == 0)
-		return;
-	new = (struct rlimit){ old.rlim_max, old.rlim_max };
-	(void)setrlimit(RLIMIT_NOFILE, &new);
-	pst_log_warn(NULL, "server.descriptors",
-	             "have=%llu need=%llu hint=\"login.max_connections and mail.max_sessions need "
-	             "a higher limit of open files: LimitNOFILE= in the unit, or ulimit -n\"",
-	             (unsigned long long)new.rlim_cur, (unsigned long long)want);
-}
-
-static int
-adopt_settings(const struct settings *s, struct pst_err *err)
-{
-	if (pst_log_open(s->log.destination, err) != 0)
-		return -1;
-	pst_log_set_level((enum pst_log_level)s->log.level);
-	raise_descriptors(s);
-	return 0;
-}
-
 /* ---- Generations ---- */
-
-static uint32_t
-count_generations(const struct master *m)
-{
-	const struct generation *g;
-	uint32_t n = 0;
-
-	for (g = m->newest; g != NULL; g = g->older)
-		n++;
-	return n;
-}
-
-/* What may run at a time has a bound: the eldest goes first. */
-static void
-make_room(struct master *m, int64_t max, int64_t now_ms)
-{
-	struct generation *g, *oldest = NULL;
-
-	if ((int64_t)count_generations(m) < max)
-		return;
-	for (g = m->newest; g != NULL; g = g->older)
-		if (g != m->newest && g->kill_at_ms == 0)
-			oldest = g;
-	if (oldest == NULL)
-		return;
-	pst_log_warn(NULL, "generation.ended",
-	             "generation=%u workers=%u reason=\"server.max_generations\"", oldest->number,
-	             generation_running_all(oldest));
-	supervise_stop_now(oldest, now_ms);
-}
-
-static int
-begin_generation(struct master *m, struct conf *conf, struct pst_err *err)
-{
-	struct generation *g =
-		generation_create(&m->regions, m->listens, conf, m->last_number + 1, err);
-
-	if (g == NULL)
-		return -1;
-	m->last_number++;
-	g->older = m->newest;
-	m->newest = g;
-	return 0;
-}
 
 static void
 remove_generation(struct master *m, struct generation *gone)
@@ -207,104 +129,6 @@ on_failed(struct master *m, struct generation *g)
 	notify_state("READY=1");
 }
 
-/* ---- Reload ---- */
-
-static void
-log_problems(const char *problems)
-{
-	while (*problems != '\0') {
-		size_t n = strcspn(problems, "\n");
-
-		pst_log_error(NULL, "reload.problem", "%.*s", (int)n, problems);
-		problems += n + (problems[n] == '\n');
-	}
-}
-
-static bool
-is_reloading(const struct master *m)
-{
-	return m->reading != NULL ||
-	       (m->newest != NULL && m->newest->phase < GEN_LIVE && m->was_ready);
-}
-
-static void
-begin_reading(struct master *m)
-{
-	char state[64];
-	struct pst_err err;
-
-	m->reload_again = false;
-	m->reload_serial++;
-	(void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
-	               (long long)pst_now_ms() * 1000);
-	notify_state(state);
-	m->reading = conf_read_begin(&m->regions, &m->source, &err);
-	if (m->reading != NULL)
-		return;
-	pst_log_error(NULL, "reload.failed", "reason=\"%s\"", err.text);
-	control_reload_done(m->control, m->reload_serial, false,
-	                    "the configuration cannot be read\n");
-	notify_state("READY=1");
-}
-
-uint32_t
-master_reload(struct master *m)
-{
-	if (m->stopping)
-		return 0;
-	if (!m->was_ready || is_reloading(m)) {
-		m->reload_again = true;
-		return m->reload_serial + 1;
-	}
-	begin_reading(m);
-	return m->reload_serial;
-}
-
-static int
-try_candidate(struct master *m, struct conf *conf, struct pst_err *err)
-{
-	const struct settings *old = &m->newest->conf->settings;
-
-	if (strcmp(conf->settings.server.runtime_dir, old->server.runtime_dir) != 0)
-		return pst_err_set(err, PST_E_PERM,
-		                   "server.runtime_dir cannot change while the server runs");
-	if (adopt_settings(&conf->settings, err) != 0)
-		return -1;
-	make_room(m, conf->settings.server.max_generations, pst_now_ms());
-	return begin_generation(m, conf, err);
-}
-
-static void
-end_reading(struct master *m, int status)
-{
-	struct conf_reading *reading = m->reading;
-	char *problems = NULL;
-	struct conf *conf;
-	struct pst_err err;
-
-	m->reading = NULL;
-	conf = conf_read_end(&m->regions, reading, status, &problems);
-	if (conf != NULL && m->stopping) {
-		conf_destroy(&m->regions, conf);
-	} else if (conf == NULL) {
-		log_problems(problems);
-		pst_log_error(NULL, "reload.failed", "reason=\"the configuration is bad\" still=%u",
-		              m->newest->number);
-		control_reload_done(m->control, m->reload_serial, false, problems);
-		notify_state("READY=1");
-	} else if (try_candidate(m, conf, &err) != 0) {
-		char text[sizeof(err.text) + 1];
-
-		conf_destroy(&m->regions, conf);
-		pst_log_error(NULL, "reload.failed", "reason=\"%s\" still=%u", err.text,
-		              m->newest->number);
-		(void)snprintf(text, sizeof(text), "%s\n", err.text);
-		control_reload_done(m->control, m->reload_serial, false, text);
-		notify_state("READY=1");
-	}
-	free(problems);
-}
-
 /* ---- Signals ---- */
 
 void
@@ -334,21 +158,10 @@ reap_all(struct master *m)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (m->reading != NULL && pid == conf_reading_pid(m->reading))
-			end_reading(m, status);
+			reload_read(m, status);
 		else if (!supervise_reap(m, pid, status, pst_now_ms()))
 			pst_log_debug(NULL, "child.unknown", "pid=%d", (int)pid);
 	}
-}
-
-/* Workers cannot open files: those of the next generation inherit the new one. */
-static void
-reopen_log(struct master *m)
-{
-	struct pst_err err;
-
-	if (pst_log_open(m->newest->conf->settings.log.destination, &err) != 0)
-		pst_log_error(NULL, "log.failed", "reason=\"%s\"", err.text);
-	(void)master_reload(m);
 }
 
 static void
@@ -366,7 +179,7 @@ on_signal(void *arg, uint32_t events)
 			break;
 		case SIGUSR1:
 			if (m->newest != NULL)
-				reopen_log(m);
+				reload_reopen_log(m);
 			break;
 		case SIGTERM:
 		case SIGINT:
@@ -461,8 +274,7 @@ turn(struct master *m)
 	renew_ticket_key(m, now_ms);
 	tick_generations(m, now_ms);
 	close_old_listeners(m, now_ms);
-	if (m->reload_again && m->was_ready && !m->stopping && !is_reloading(m))
-		begin_reading(m);
+	reload_tick(m);
 }
 
 static void
@@ -479,19 +291,35 @@ warn_sandbox(const struct master *m, const struct settings *s)
 		pst_log_warn(NULL, "sandbox.partial", "missing=\"%s\"", missing);
 }
 
+static void
+warn_missing_root(const struct mail_settings *mail)
+{
+	struct pst_arena *arena = pst_arena_create();
+	const char *path;
+
+	if (paths_missing_root(mail, arena, &path))
+		pst_log_warn(NULL, "mail.missing",
+		             "path=\"%s\" hint=\"make it and reload: mail workers cannot see a "
+		             "folder that is made later\"",
+		             path);
+	pst_arena_destroy(arena);
+}
+
 static int
 start(struct master *m, struct conf *conf, struct pst_err *err)
 {
 	const struct settings *s = &conf->settings;
 
-	if (rundir_probe(s->server.runtime_dir, err) != 0 || begin_generation(m, conf, err) != 0)
+	if (rundir_probe(s->server.runtime_dir, err) != 0 ||
+	    reload_begin_generation(m, conf, err) != 0)
 		return -1;
 	if (rundir_open(s->server.runtime_dir, &m->runtime_fd, &m->lock_fd, err) != 0)
 		return -1;
 	m->control = control_open(m, err);
-	if (m->control == NULL || adopt_settings(s, err) != 0)
+	if (m->control == NULL || reload_adopt_settings(s, err) != 0)
 		return -1;
 	warn_sandbox(m, s);
+	warn_missing_root(&s->mail);
 	return 0;
 }
 
@@ -540,6 +368,7 @@ open_signals(struct master *m, struct pst_err *err)
 int
 master_init(struct master *m, struct pst_err *err)
 {
+	tzset(); /* reads /etc/localtime, which workers cannot */
 	m->pid = getpid();
 	m->is_root = geteuid() == 0;
 	m->started_ms = pst_now_ms();

@@ -65,13 +65,41 @@ void master_clear(struct master *m);
  * exit status. */
 int master_run(struct master *m, struct conf *conf);
 
+void master_stop(struct master *m); /* called again: at once */
+
+int master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct pst_err *err);
+
+/* ---- reload.c ---- */
+
 /* Asks for a reload; returns the serial whose end control_reload_done tells. 0: not while the
  * server stops. */
 uint32_t master_reload(struct master *m);
 
-void master_stop(struct master *m); /* called again: at once */
+/* The log, and the limit of descriptors. */
+int reload_adopt_settings(const struct settings *s, struct pst_err *err);
 
-int master_watch(struct master *m, int fd, uint32_t events, struct watch *w, struct pst_err *err);
+/* Makes a generation of conf, which it takes where this succeeds; it is m->newest then. */
+int reload_begin_generation(struct master *m, struct conf *conf, struct pst_err *err);
+
+void reload_read(struct master *m, int status); /* the child m->reading has ended */
+void reload_tick(struct master *m);             /* begins what was asked for meanwhile */
+
+/* The log again, and a reload: workers cannot open files, so those of the next generation inherit
+ * the new one. */
+void reload_reopen_log(struct master *m);
+
+/* ---- slot.c ---- */
+
+void slot_start(struct master *m, struct generation *g, struct slot *s, int64_t now_ms);
+
+/* Its worker has ended with that status: logged if that was no one's order, whoever waits for its
+ * answer told, its rows freed, its successor planned. May make the generation GEN_FAILED. */
+void slot_bury(struct generation *g, struct slot *s, int status, int64_t now_ms);
+
+bool slot_is_ready(const struct slot *s); /* the worker says so */
+
+/* How long to wait for the next start: 0 at first, then 100 ms, 200 ms, … 5 s. */
+int64_t slot_backoff_ms(const struct slot *s);
 
 /* ---- supervise.c ---- */
 

@@ -3,6 +3,7 @@
 #include "master/region.h"
 
 #include <stdbool.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "ipc/shm.h"
@@ -13,6 +14,7 @@ region_create(struct region_list *list, size_t octets)
 	void *p = shm_create(octets);
 
 	pst_assert(list->n < REGION_MAX);
+	(void)madvise(p, octets, MADV_DONTDUMP); /* keys, tickets and passwords lie in some */
 	list->v[list->n].p = p;
 	list->v[list->n].octets = octets;
 	list->n++;

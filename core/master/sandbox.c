@@ -9,121 +9,20 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#ifdef PST_SANITIZE
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #include "base/arena.h"
 #include "base/mem.h"
 #include "config/settings.h"
 #include "master/hostile.h"
 #include "master/landlock.h"
+#include "master/paths.h"
 #include "master/seccomp.h"
 #include "plugin/registry.h"
-
-#define MAX_PATHS 256
-#define PLUGIN_PATHS 32 /* of one plugin */
-
-struct path_list {
-	struct pst_arena *arena;
-	struct landlock_path v[MAX_PATHS];
-	size_t n;
-};
-
-static void
-add_path(struct path_list *list, struct pst_str path, enum landlock_access access)
-{
-	pst_assert(list->n < MAX_PATHS);
-	list->v[list->n].path = pst_arena_copy(list->arena, path);
-	list->v[list->n].access = access;
-	list->n++;
-}
-
-/* A folder itself; else the folder that holds the file: a rule stays with the inode, and a file
- * that is replaced by rename(2) is a new one. SQLite makes its journal beside the database. */
-static void
-add_file_or_folder(struct path_list *list, const char *path, enum landlock_access access)
-{
-	const char *slash = strrchr(path, '/');
-	struct stat st;
-
-	if (path[0] == '\0')
-		return;
-	if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || slash == NULL)
-		add_path(list, pst_str_c(path), access);
-	else
-		add_path(list, (struct pst_str){ path, slash == path ? 1 : (size_t)(slash - path) },
-		         access);
-}
-
-static void
-add_plugin_paths(struct path_list *list, const struct registry *r)
-{
-	size_t i, k;
-
-	for (i = 0; i < registry_count(r); i++) {
-		const char *paths[PLUGIN_PATHS];
-		enum pst_conf_type types[PLUGIN_PATHS];
-		size_t n = plugin_paths(registry_at(r, i), paths, types, PLUGIN_PATHS);
-
-		pst_assert(n <= PLUGIN_PATHS);
-		for (k = 0; k < n; k++)
-			add_file_or_folder(list, paths[k],
-			                   types[k] == PST_CONF_T_WRITE_PATH ? LANDLOCK_WRITE
-			                                                     : LANDLOCK_READ);
-	}
-}
-
-/* "maildir:/srv/mail/%{domain}/x" lies below /srv/mail. */
-static struct pst_str
-fixed_folder(const char *location)
-{
-	const char *colon = strchr(location, ':');
-	const char *path = colon != NULL ? colon + 1 : location;
-	size_t n = strcspn(path, "%");
-
-	while (n > 1 && path[n - 1] != '/' && path[n] != '\0')
-		n--;
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	return (struct pst_str){ path, n };
-}
-
-static void
-add_mail_roots(struct path_list *list, const struct mail_settings *mail)
-{
-	const char *roots = mail->roots;
-	struct pst_str word;
-
-	if (roots[0] == '\0' && mail->location[0] != '\0')
-		add_path(list, fixed_folder(mail->location), LANDLOCK_WRITE);
-	while (settings_next_word(&roots, &word))
-		add_path(list, word, LANDLOCK_WRITE);
-}
-
-/* login: nothing at all. The others: what their kind reads and what their plugins' settings name. */
-static void
-collect_paths(struct path_list *list, const struct worker_env *env)
-{
-	add_plugin_paths(list, env->plugins);
-	switch (env->kind) {
-	case WORKER_KEYS:
-		add_path(list, pst_str_c(env->settings->tls.directory), LANDLOCK_READ);
-		break;
-	case WORKER_AUTH:
-		add_path(list, PST_LIT("/dev/urandom"), LANDLOCK_READ); /* SQLite's seed */
-		break;
-	case WORKER_MAIL:
-		add_mail_roots(list, &env->settings->mail);
-		break;
-	case WORKER_LOGIN:
-	case WORKER_KINDS:
-		break;
-	}
-#ifdef PST_SANITIZE
-	add_path(list, PST_LIT("/proc"), LANDLOCK_READ); /* for its reports */
-#endif
-}
 
 /* sqlite alone needs no socket; any other backend may. */
 static bool
@@ -276,20 +175,31 @@ close_seccomp(const struct worker_env *env, enum seccomp_stage stage, struct pst
 }
 
 static int
-close_kernel_doors(const struct worker_env *env, enum seccomp_stage stage, struct pst_err *err)
+close_paths(const struct worker_env *env, const char *maildrop, struct pst_err *err)
 {
-	struct path_list list = { .arena = pst_arena_create() };
-	struct landlock_rules rules = { .paths = list.v, .may_connect = may_connect(env) };
-	int rc = -1;
+	struct path_list *list = pst_new(struct path_list);
+	struct landlock_rules rules = { .paths = list->v, .may_connect = may_connect(env) };
+	int rc;
 
-	collect_paths(&list, env);
-	rules.path_count = list.n;
-	if (close_landlock(env, &rules, err) != 0)
-		goto out;
-	rc = close_seccomp(env, stage, err);
-out:
-	pst_arena_destroy(list.arena);
+	list->arena = pst_arena_create();
+	if (maildrop != NULL)
+		paths_of_maildrop(list, env, maildrop);
+	else
+		paths_of_worker(list, env);
+	rules.path_count = list->n;
+	rc = close_landlock(env, &rules, err);
+	pst_arena_destroy(list->arena);
+	free(list);
 	return rc;
+}
+
+/* It reads its own memory map now, for the report that it may have to write later. */
+static void
+tell_sanitizer(void)
+{
+#ifdef PST_SANITIZE
+	__sanitizer_sandbox_on_notify(NULL);
+#endif
 }
 
 static int
@@ -337,7 +247,10 @@ sandbox_close(const struct worker_env *env, const struct sandbox_plan *plan, str
 		return -1;
 	if (!is_on)
 		return 0;
-	return close_kernel_doors(env, is_waiting(env) ? SECCOMP_WAITING : SECCOMP_FINAL, err);
+	tell_sanitizer();
+	if (close_paths(env, NULL, err) != 0)
+		return -1;
+	return close_seccomp(env, is_waiting(env) ? SECCOMP_WAITING : SECCOMP_FINAL, err);
 }
 
 static int
@@ -351,26 +264,6 @@ check_ids(const struct worker_env *env, uid_t uid, gid_t gid, struct pst_err *er
 		                   "uid %u gid %u is below mail.first_uid or mail.first_gid", uid,
 		                   gid);
 	return 0;
-}
-
-/* The maildrop and nothing else; where it is a file, its folder, for its lock and its next version
- * (the user's own rights bound that). */
-static int
-close_around_maildrop(const struct worker_env *env, const char *path, struct pst_err *err)
-{
-	struct path_list list = { .arena = pst_arena_create() };
-	struct landlock_rules rules = { .paths = list.v };
-	int rc;
-
-	add_file_or_folder(&list, path, LANDLOCK_WRITE);
-	add_plugin_paths(&list, env->plugins);
-#ifdef PST_SANITIZE
-	add_path(&list, PST_LIT("/proc"), LANDLOCK_READ);
-#endif
-	rules.path_count = list.n;
-	rc = close_landlock(env, &rules, err);
-	pst_arena_destroy(list.arena);
-	return rc;
 }
 
 int
@@ -390,8 +283,8 @@ sandbox_confine(const struct worker_env *env, uid_t uid, gid_t gid, const char *
 	}
 	if (bind_to_master(NULL, err) != 0 || forbid_looking(err) != 0)
 		return -1;
-	if (is_on && (close_around_maildrop(env, path, err) != 0 ||
-	              close_seccomp(env, SECCOMP_FINAL, err) != 0))
+	if (is_on &&
+	    (close_paths(env, path, err) != 0 || close_seccomp(env, SECCOMP_FINAL, err) != 0))
 		return -1;
 	hostile_steps_confined(env);
 	return 0;
