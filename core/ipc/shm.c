@@ -78,6 +78,18 @@ part_start(const struct board *b, uint32_t part)
 	return (uint32_t)((uint64_t)b->rows * part / b->parts);
 }
 
+static uint32_t
+part_of(const struct board *b, uint32_t row)
+{
+	uint32_t part = (uint32_t)((uint64_t)row * b->parts / b->rows);
+
+	while (part_start(b, part + 1) <= row)
+		part++;
+	while (part_start(b, part) > row)
+		part--;
+	return part;
+}
+
 /* A free row belongs to the login slot of its part already, so that a login worker that dies in
  * the middle of board_take leaves nothing that board_sweep would not find. */
 static void
@@ -90,16 +102,10 @@ release(struct board *b, uint32_t row, uint32_t part)
 void
 board_init(struct board *b, uint32_t rows, uint32_t parts)
 {
-	uint32_t part, row;
-
 	pst_assert(parts > 0 && parts <= BOARD_MAX_PARTS);
+	/* The rows are free as they are mapped: zeros. To write them would take their memory. */
 	b->rows = rows;
 	b->parts = parts;
-	for (part = 0; part < parts; part++) {
-		atomic_store(&b->hint[part], 0);
-		for (row = part_start(b, part); row < part_start(b, part + 1); row++)
-			release(b, row, part);
-	}
 }
 
 static void
@@ -131,34 +137,35 @@ board_take(struct board *b, uint32_t part, uint32_t *row_out)
 		struct session_row *r = &b->row[start + place];
 		uint32_t state = SESSION_FREE;
 
-		if (atomic_load_explicit(&r->state, memory_order_relaxed) != SESSION_FREE ||
-		    !atomic_compare_exchange_strong(&r->state, &state, SESSION_LOGIN))
+		if (atomic_load_explicit(&r->state, memory_order_relaxed) != SESSION_FREE)
+			continue;
+		atomic_store(&r->kind_slot, owner_of(WORKER_LOGIN, part));
+		if (!atomic_compare_exchange_strong(&r->state, &state, SESSION_LOGIN))
 			continue;
 		clear_row(r);
 		atomic_store(&b->hint[part], place + 1);
+		if (place + 1 > atomic_load(&b->used[part]))
+			atomic_store(&b->used[part], place + 1);
 		*row_out = start + place;
 		return true;
 	}
 	return false;
 }
 
-static uint32_t
-part_of(const struct board *b, uint32_t row)
-{
-	uint32_t part = (uint32_t)((uint64_t)row * b->parts / b->rows);
-
-	while (part_start(b, part + 1) <= row)
-		part++;
-	while (part_start(b, part) > row)
-		part--;
-	return part;
-}
-
 void
 board_free(struct board *b, uint32_t row)
 {
-	if (row < b->rows)
-		release(b, row, part_of(b, row));
+	uint32_t part, place;
+
+	if (row >= b->rows)
+		return;
+	part = part_of(b, row);
+	place = row - part_start(b, part);
+	release(b, row, part);
+	/* Low rows first, so that memory follows the number of sessions. Two that free at once may
+	 * leave the hint too high: then the search wraps around. */
+	if (place < atomic_load(&b->hint[part]))
+		atomic_store(&b->hint[part], place);
 }
 
 void
@@ -172,13 +179,26 @@ board_own(struct board *b, uint32_t row, enum session_state state, enum worker_k
 }
 
 uint32_t
+board_next(const struct board *b, uint32_t row)
+{
+	while (row < b->rows) {
+		uint32_t part = part_of(b, row);
+
+		if (row - part_start(b, part) < atomic_load(&b->used[part]))
+			return row;
+		row = part_start(b, part + 1);
+	}
+	return b->rows;
+}
+
+uint32_t
 board_sweep(struct board *b, enum worker_kind kind, uint32_t slot)
 {
 	const uint32_t owner = owner_of(kind, slot);
 	uint32_t freed = 0;
 	uint32_t row;
 
-	for (row = 0; row < b->rows; row++) {
+	for (row = board_next(b, 0); row < b->rows; row = board_next(b, row + 1)) {
 		if (atomic_load(&b->row[row].state) == SESSION_FREE ||
 		    atomic_load(&b->row[row].kind_slot) != owner)
 			continue;

@@ -80,6 +80,7 @@ struct board {
 	uint32_t rows;
 	uint32_t parts;                         /* each login slot allocates in its own part */
 	_Atomic uint32_t hint[BOARD_MAX_PARTS]; /* private: where in a part to look first */
+	_Atomic uint32_t used[BOARD_MAX_PARTS]; /* private: rows of a part that ever were in use */
 	struct session_row row[];
 };
 
@@ -95,6 +96,10 @@ void board_free(struct board *b, uint32_t row);
 /* Changes the owner and the state. */
 void board_own(struct board *b, uint32_t row, enum session_state state, enum worker_kind kind,
                uint32_t slot);
+
+/* The first row from row on that ever was in use, or b->rows: to go through the board without taking
+ * memory for rows that no session needed yet. */
+uint32_t board_next(const struct board *b, uint32_t row);
 
 /* Frees every row of a worker that died; returns how many. */
 uint32_t board_sweep(struct board *b, enum worker_kind kind, uint32_t slot);

@@ -182,6 +182,7 @@ open_loop(struct server *sv)
 	int rc;
 
 	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
+	(void)mallopt(M_ARENA_MAX, 2); /* one a thread would keep some 100 KB each */
 	rc = uv_loop_init(&sv->loop);
 	if (rc == 0)
 		rc = uv_poll_init(&sv->loop, &sv->inbox, env->inbox);

@@ -250,7 +250,7 @@ generation_kick(struct generation *g, struct pst_str sid)
 {
 	uint32_t i;
 
-	for (i = 0; i < g->board->rows; i++) {
+	for (i = board_next(g->board, 0); i < g->board->rows; i = board_next(g->board, i + 1)) {
 		struct session_row *row = &g->board->row[i];
 		uint32_t owner = atomic_load(&row->kind_slot);
 		uint32_t kind = owner >> 16, idx = owner & 0xffff;

@@ -66,7 +66,7 @@ count_sessions(const struct generation *g, struct totals *t)
 {
 	uint32_t i;
 
-	for (i = 0; i < g->board->rows; i++) {
+	for (i = board_next(g->board, 0); i < g->board->rows; i = board_next(g->board, i + 1)) {
 		const struct session_row *row = &g->board->row[i];
 		uint32_t state = atomic_load(&row->state);
 
@@ -203,7 +203,8 @@ report_who(const struct master *m, bool as_json, struct pst_buf *out)
 	                 : "sid               gen state tls        age  retr  dele     octets peer "
 	                   "user\n");
 	for (g = m->newest; g != NULL; g = g->older)
-		for (i = 0; i < g->board->rows; i++) {
+		for (i = board_next(g->board, 0); i < g->board->rows;
+		     i = board_next(g->board, i + 1)) {
 			const struct session_row *row = &g->board->row[i];
 			uint32_t state = atomic_load(&row->state);
 

@@ -4,6 +4,7 @@
 #include "master/spawn.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -145,6 +146,7 @@ run_child(struct spawn *s)
 		leave(1);
 	}
 	hostile_steps(&s->env, s->sandbox.master);
+	(void)malloc_trim(0); /* what reading the settings took */
 	status = s->code->run(&s->env);
 	registry_destroy(s->env.plugins);
 	leave(status);
@@ -153,8 +155,10 @@ run_child(struct spawn *s)
 pid_t
 spawn_worker(struct spawn *s, struct pst_err *err)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	(void)malloc_trim(0); /* each worker would inherit what is free */
+	pid = fork();
 	if (pid < 0)
 		return pst_err_sys(err, PST_E_TEMP, "fork");
 	if (pid == 0)
