@@ -446,18 +446,21 @@ conf_key_show(const struct pst_conf_key *key, const char *prefix, const struct c
 	if (set == NULL && key->def == NULL)
 		fputs("(not set)", to);
 	else if (key->type == PST_CONF_T_SECRET)
-		fputs(set != NULL ? "(set)" : "(default)", to);
+		fputs("(not shown)", to);
 	else
 		write_value(key, set != NULL ? set->value : key->def, to);
 	fputs("  (", to);
-	if (key->def == NULL) {
+	if (key->def == NULL)
 		fputs("must be set", to);
-	} else if (key->type != PST_CONF_T_SECRET) {
+	else if (set == NULL || strcmp(set->value, key->def) == 0)
+		fputs("the default", to);
+	else if (key->type == PST_CONF_T_SECRET)
+		fputs("not the default", to);
+	else {
 		fputs("default ", to);
 		write_value(key, key->def, to);
 	}
-	fprintf(to, "%s%s)\n", key->def != NULL && key->type == PST_CONF_T_SECRET ? "" : "; ",
-	        text);
+	fprintf(to, "; %s)\n", text);
 	write_comment(key->doc, 0, to);
 }
 

@@ -40,8 +40,12 @@ report_missing(const struct pst_conf_key *key, const char *path, const char *pre
 {
 	const struct conf_text *near = conf_texts_first(t, prefix);
 
+	const char *end = strstr(key->doc, ". "); /* of its first sentence */
+
 	conf_problems_add(p, near != NULL ? near->file : NULL, near != NULL ? near->line : 0,
-	                  "%s: must be set. %s", path, key->doc);
+	                  "%s: must be set. %.*s", path,
+	                  end != NULL ? (int)(end + 1 - key->doc) : (int)strlen(key->doc),
+	                  key->doc);
 }
 
 void

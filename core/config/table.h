@@ -37,8 +37,8 @@ const char *conf_nearest(const char *const *names, size_t n, const char *typed);
 /* Documentation of one table, in the order of its rows. */
 void conf_table_man(const struct pst_conf_key *keys, const char *prefix, FILE *to); /* mdoc */
 void conf_table_sample(const struct pst_conf_key *keys, unsigned indent, FILE *to); /* file */
-/* "login.workers = 2  (default 0; number, 0 to 256 processes)", its doc below as comment lines;
- * secrets as "(set)". */
+/* "login.workers = 2  (default 0; number, 0 to 256 processes)", its doc below as comment lines. The
+ * value of a secret is not shown. */
 void conf_table_show(const struct pst_conf_key *keys, const char *prefix,
                      const struct conf_texts *t, FILE *to);
 void conf_key_show(const struct pst_conf_key *key, const char *prefix, const struct conf_texts *t,

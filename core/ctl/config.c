@@ -11,7 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/sections.h"
 #include "plugin/check.h"
-#include "plugin/loader.h"
+#include "plugin/instance.h"
 
 /* ---- config check ---- */
 
@@ -34,12 +34,9 @@ connect_backends(struct ctl *c)
 	struct pst_str word;
 
 	while (settings_next_word(&list, &word)) {
-		const struct plugin_section *s = settings_section(&c->settings, PST_AUTH, word);
-		const char *name = pst_arena_copy(c->arena, word);
-		const char *prefix = pst_arena_printf(c->arena, "auth.%s", name);
+		const char *prefix = plugin_instance_prefix(PST_AUTH, word, c->arena);
 		struct pst_err err;
-		struct plugin *p = plugin_load(c->settings.server.plugin_dir,
-		                               s != NULL ? s->plugin : name, name, PST_AUTH, &err);
+		struct plugin *p = plugin_load_instance(&c->settings, PST_AUTH, word, &err);
 
 		if (p == NULL || probe(c, p, prefix, &err) != 0)
 			conf_problems_add(&c->problems, NULL, 0, "%s: %s", prefix, err.text);

@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "plugin/check.h"
-#include "plugin/loader.h"
+#include "plugin/instance.h"
 
 #define GROUPS_MAX 128
 
@@ -49,8 +49,7 @@ static void
 add(struct sections *s, struct plugin *p)
 {
 	const struct pst_plugin *d = plugin_descriptor(p);
-	const char *name = pst_arena_printf(s->arena, "%s.%s", settings_kind_group(d->kind),
-	                                    plugin_instance(p));
+	const char *name = plugin_instance_prefix(d->kind, pst_str_c(plugin_instance(p)), s->arena);
 
 	if (has_group(s, name) || s->n == GROUPS_MAX) {
 		plugin_unload(p);
@@ -70,20 +69,17 @@ static void
 add_instance(struct sections *s, const struct settings *settings, enum pst_kind kind,
              struct pst_str instance, struct conf_problems *problems)
 {
-	const struct plugin_section *section = settings_section(settings, kind, instance);
-	const char *name = pst_arena_copy(s->arena, instance);
+	const char *name = plugin_instance_prefix(kind, instance, s->arena);
 	struct pst_err err;
 	struct plugin *p;
 
-	if (has_group(s, pst_arena_printf(s->arena, "%s.%s", settings_kind_group(kind), name)))
+	if (has_group(s, name))
 		return;
-	p = plugin_load(settings->server.plugin_dir, section != NULL ? section->plugin : name, name,
-	                kind, &err);
+	p = plugin_load_instance(settings, kind, instance, &err);
 	if (p != NULL)
 		add(s, p);
 	else
-		conf_problems_add(problems, NULL, 0, "%s.%s: %s", settings_kind_group(kind), name,
-		                  err.text);
+		conf_problems_add(problems, NULL, 0, "%s: %s", name, err.text);
 }
 
 static void

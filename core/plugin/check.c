@@ -2,8 +2,16 @@
 /* Checks all configured plugins; see check.h. */
 #include "plugin/check.h"
 
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/arena.h"
-#include "plugin/loader.h"
+#include "config/table.h"
+#include "plugin/instance.h"
+
+#define PLUGINS_MAX 256
 
 /* Where the instance is named: the line to blame when its plugin cannot be loaded. */
 static const struct conf_text *
@@ -20,27 +28,68 @@ find_line(const struct conf_texts *t, enum pst_kind kind, const char *prefix)
 	return line != NULL ? line : conf_texts_get(t, lists[kind]);
 }
 
+static int
+is_shared_object(const struct dirent *e)
+{
+	const size_t n = strlen(e->d_name);
+
+	return n > 3 && strcmp(e->d_name + n - 3, ".so") == 0 ? 1 : 0;
+}
+
+/* The plugin of the folder whose name is nearest to one that is not there, or NULL. */
+static const char *
+find_near_plugin(const char *dir, const char *name, struct pst_arena *arena)
+{
+	const char *names[PLUGINS_MAX];
+	struct dirent **files = NULL;
+	int n = scandir(dir, &files, is_shared_object, alphasort);
+	size_t known = 0;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		const size_t len = strlen(files[i]->d_name) - 3;
+
+		if (known < PLUGINS_MAX)
+			names[known++] =
+				pst_arena_copy(arena, (struct pst_str){ files[i]->d_name, len });
+		free(files[i]);
+	}
+	free(files);
+	return conf_nearest(names, known, name);
+}
+
+static void
+report_unloadable(const struct settings *s, const struct conf_texts *t, enum pst_kind kind,
+                  struct pst_str instance, const char *why, struct conf_problems *problems)
+{
+	const struct plugin_section *section = settings_section(s, kind, instance);
+	const char *prefix = plugin_instance_prefix(kind, instance, problems->arena);
+	const struct conf_text *line = find_line(t, kind, prefix);
+	const char *name =
+		section != NULL ? section->plugin : pst_arena_copy(problems->arena, instance);
+	const char *file =
+		pst_arena_printf(problems->arena, "%s/%s.so", s->server.plugin_dir, name);
+	const char *near = NULL;
+
+	if (access(file, F_OK) != 0)
+		near = find_near_plugin(s->server.plugin_dir, name, problems->arena);
+	conf_problems_add(problems, line != NULL ? line->file : NULL, line != NULL ? line->line : 0,
+	                  "%s: %s%s%s%s", prefix, why, near != NULL ? "; did you mean " : "",
+	                  near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
 static void
 check_one(const struct settings *s, const struct conf_texts *t, enum pst_kind kind,
           struct pst_str instance, struct conf_problems *problems)
 {
-	const struct plugin_section *section = settings_section(s, kind, instance);
-	const char *name = pst_arena_copy(problems->arena, instance);
-	const char *prefix = section != NULL ? section->prefix
-	                                     : pst_arena_printf(problems->arena, "%s.%s",
-	                                                        settings_kind_group(kind), name);
-	const struct conf_text *line = find_line(t, kind, prefix);
-	struct plugin *p;
 	struct pst_err err;
+	struct plugin *p = plugin_load_instance(s, kind, instance, &err);
 
-	p = plugin_load(s->server.plugin_dir, section != NULL ? section->plugin : name, name, kind,
-	                &err);
 	if (p == NULL) {
-		conf_problems_add(problems, line != NULL ? line->file : NULL,
-		                  line != NULL ? line->line : 0, "%s: %s", prefix, err.text);
+		report_unloadable(s, t, kind, instance, err.text, problems);
 		return;
 	}
-	plugin_configure(p, prefix, t, problems);
+	plugin_configure(p, plugin_instance_prefix(kind, instance, problems->arena), t, problems);
 	plugin_unload(p);
 }
 

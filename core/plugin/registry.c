@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "config/settings.h"
 #include "ipc/env.h"
+#include "plugin/instance.h"
 
 struct registry {
 	struct plugin *v[REGISTRY_MAX]; /* owned */
@@ -83,11 +84,7 @@ load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instan
          struct pst_err *err)
 {
 	struct registry *r = env->plugins;
-	const struct plugin_section *section = settings_section(env->settings, kind, instance);
-	const char *name = pst_arena_copy(r->arena, instance);
-	const char *prefix = section != NULL ? section->prefix
-	                                     : pst_arena_printf(r->arena, "%s.%s",
-	                                                        settings_kind_group(kind), name);
+	const char *prefix = plugin_instance_prefix(kind, instance, r->arena);
 	struct plugin *p;
 
 	if (registry_find(r, kind, instance) != NULL)
@@ -95,8 +92,7 @@ load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instan
 	if (r->n == REGISTRY_MAX)
 		return pst_err_set(err, PST_E_PERM, "more than %d plugins in one worker",
 		                   REGISTRY_MAX);
-	p = plugin_load(env->settings->server.plugin_dir, section != NULL ? section->plugin : name,
-	                name, kind, err);
+	p = plugin_load_instance(env->settings, kind, instance, err);
 	if (p == NULL)
 		return -1;
 	if (configure(r, p, prefix, env->sections, err) != 0) {

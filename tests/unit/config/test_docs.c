@@ -180,15 +180,14 @@ test_show_tells_values_and_hides_secrets(void **state)
 	const char *text = shown();
 
 	(void)state;
-	assert_non_null(strstr(text, "auth.plug.secret = (default)  ("));
+	assert_non_null(strstr(text, "auth.plug.secret = (not shown)  (the default; "));
 	assert_null(strstr(text, "default-secret"));
-	assert_non_null(strstr(text,
-	                       "auth.plug.size = \"10M\"  (default \"10M\"; size, 1 to 1G)\n# A "
-	                       "size.\n"));
+	assert_non_null(strstr(text, "auth.plug.size = \"10M\"  (the default; size, 1 to 1G)\n# A "
+	                             "size.\n"));
 	conf_texts_set(&texts, PST_LIT("auth.plug.secret"), PST_LIT("hunter2"), "f", 1);
 	conf_texts_set(&texts, PST_LIT("auth.plug.size"), PST_LIT("5K"), "f", 2);
 	text = shown();
-	assert_non_null(strstr(text, "auth.plug.secret = (set)  ("));
+	assert_non_null(strstr(text, "auth.plug.secret = (not shown)  (not the default; "));
 	assert_null(strstr(text, "hunter2"));
 	assert_non_null(strstr(text, "auth.plug.size = \"5K\"  (default \"10M\"; "));
 }
