@@ -81,7 +81,7 @@ add_mail_roots(struct path_list *list, const struct mail_settings *mail)
 		add_path(list, word, LANDLOCK_WRITE);
 }
 
-/* certbot's live/NAME/*.pem are links into archive/NAME, beside live. */
+/* certbot's files in live/NAME are links into archive/NAME, beside live. */
 static void
 add_certificates(struct path_list *list, const char *directory)
 {
