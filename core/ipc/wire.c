@@ -14,7 +14,8 @@ struct field {
 
 /* The offset; compiles only if the member has type c. */
 #define AT(m, f, c) (offsetof(struct m, f) + 0 * sizeof((c *)0 == &((struct m *)0)->f))
-/* clang-format off: a row a line */
+/* A row a line: */
+/* clang-format off */
 #define BOOL(m, f) { FIELD_BOOL, AT(m, f, bool), 0 }
 #define U8(m, f) { FIELD_U8, AT(m, f, uint8_t), 0 }
 #define U32(m, f) { FIELD_U32, AT(m, f, uint32_t), 0 }

@@ -227,12 +227,12 @@ log_loaded(const struct store *s, const char *folder, const struct place *place,
 	              p->type == TLS_TYPE_RSA ? "rsa" : "ec", p->bits);
 	if (p->expires < pst_wall_ms() / 1000)
 		pst_log_warn(NULL, "keys.expired",
-		             "folder=%s/%s reason=the certificate's time is over: renew it",
+		             "folder=%s/%s reason=\"the certificate's time is over: renew it\"",
 		             s->settings->directory, folder);
 	if (!fits)
 		pst_log_warn(
 			NULL, "keys.wrong_name",
-			"folder=%s/%s reason=the certificate is not for the name of its folder",
+			"folder=%s/%s reason=\"the certificate is not for the name of its folder\"",
 			s->settings->directory, folder);
 }
 
@@ -283,7 +283,7 @@ refresh_place(struct store *s, const char *folder, size_t which, struct place *p
 		log_loaded(s, folder, place, fits);
 		return;
 	}
-	pst_log_error(NULL, "keys.broken", "folder=%s/%s reason=%s; %s", s->settings->directory,
+	pst_log_error(NULL, "keys.broken", "folder=%s/%s reason=\"%s; %s\"", s->settings->directory,
 	              folder, err.text,
 	              place->now != NULL ? "the certificate loaded before stays in use"
 	                                 : "its name gets the default certificate");
@@ -434,8 +434,8 @@ store_find(struct store *s, struct pst_str name, uint8_t type, int64_t now_ms, b
 	if (p == NULL && now_ms - s->no_default_logged_ms >= NO_DEFAULT_LOG_MS) {
 		s->no_default_logged_ms = now_ms;
 		pst_log_error(NULL, "keys.no_default",
-		              "folder=%s/%s reason=no certificate that loads; clients that name no "
-		              "known server cannot use TLS",
+		              "folder=%s/%s reason=\"no certificate that loads; clients that name "
+		              "no known server cannot use TLS\"",
 		              s->settings->directory, s->settings->default_name);
 	}
 	return p;

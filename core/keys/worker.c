@@ -37,7 +37,7 @@ answer_chain(struct store *s, struct pst_str question, int64_t now_ms, uint8_t *
 	struct pst_err err;
 
 	if (wire_chain_request_decode(question, &head, &ask, &err) != 0) {
-		pst_log_error(NULL, "keys.message", "reason=%s", err.text);
+		pst_log_error(NULL, "keys.message", "reason=\"%s\"", err.text);
 		return 0;
 	}
 	p = store_find(s, ask.name, ask.type, now_ms, &reply.is_default);
@@ -65,14 +65,14 @@ answer_sign(struct store *s, struct pst_str question, uint8_t *out)
 	size_t n = 0;
 
 	if (wire_sign_request_decode(question, &head, &ask, &err) != 0) {
-		pst_log_error(NULL, "keys.message", "reason=%s", err.text);
+		pst_log_error(NULL, "keys.message", "reason=\"%s\"", err.text);
 		return 0;
 	}
 	/* A version that is not known is no error: login asks for the chain again, then for this. */
 	p = store_by_version(s, ask.version);
 	if (p != NULL && pair_sign(p, ask.algorithm, ask.is_hash, ask.data, signature,
 	                           sizeof(signature), &n, &err) != 0)
-		pst_log_error(NULL, "keys.sign", "reason=%s", err.text);
+		pst_log_error(NULL, "keys.sign", "reason=\"%s\"", err.text);
 	if (n > 0)
 		reply = (struct wire_sign_reply){ true, { signature, n } };
 	return wire_sign_reply_encode(&reply, head.incarnation, head.request, out);
@@ -87,7 +87,7 @@ keys_answer(struct store *s, struct pst_str question, int64_t now_ms, uint8_t *o
 	case MSG_SIGN_REQUEST:
 		return answer_sign(s, question, out);
 	default:
-		pst_log_error(NULL, "keys.message", "reason=a message that is not for keys");
+		pst_log_error(NULL, "keys.message", "reason=\"a message that is not for keys\"");
 		return 0;
 	}
 }
@@ -103,13 +103,13 @@ serve_one(const struct worker_env *env, struct store *s, uint8_t *in, uint8_t *o
 	if (got < 0 && err.kind == PST_E_CLOSED)
 		return -1;
 	if (got < 0)
-		pst_log_error(NULL, "keys.channel", "reason=%s", err.text);
+		pst_log_error(NULL, "keys.channel", "reason=\"%s\"", err.text);
 	if (got <= 0)
 		return 0;
 	n = keys_answer(s, (struct pst_str){ (const char *)in, (size_t)got }, pst_now_ms(), out);
 	/* A full channel: login is dead or asks without reading, and will ask again. */
 	if (n > 0 && channel_send(env->keys, out, n, -1, &err) != 0)
-		pst_log_warn(NULL, "keys.channel", "reason=%s", err.text);
+		pst_log_warn(NULL, "keys.channel", "reason=\"%s\"", err.text);
 	return 0;
 }
 

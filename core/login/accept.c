@@ -121,7 +121,7 @@ pause_accepting(struct login *l, int error)
 {
 	size_t i;
 
-	pst_log_warn(NULL, "login.accept", "reason=%s; new connections wait a moment",
+	pst_log_warn(NULL, "login.accept", "reason=\"%s; new connections wait a moment\"",
 	             strerror(error));
 	l->is_accepting = false;
 	for (i = 0; i < l->listener_count; i++)

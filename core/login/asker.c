@@ -72,7 +72,7 @@ log_away(struct asker *a)
 	if (now - a->logged_ms < LOG_AGAIN_MS)
 		return;
 	a->logged_ms = now;
-	pst_log_error(NULL, "login.keys", "reason=the keys process does not answer");
+	pst_log_error(NULL, "login.keys", "reason=\"the keys process does not answer\"");
 }
 
 /* Sends what is in a->question until its answer is in a->answer; its length, or 0. */

@@ -124,7 +124,7 @@ log_handshake(struct client *c, const struct pst_err *why)
 	const struct pst_log log = client_log(c);
 
 	pst_log_write(why->kind == PST_E_CLOSED ? PST_LOG_DEBUG : PST_LOG_INFO, &log, "login.tls",
-	              "reason=%s", why->text);
+	              "reason=\"%s\"", why->text);
 }
 
 static void
@@ -229,7 +229,7 @@ grant(struct client *c)
 		const struct pst_log log = client_log(c);
 
 		pst_log_warn(&log, "login.stls_injection",
-		             "reason=octets came in behind STLS; the connection is ended");
+		             "reason=\"octets came in behind STLS; the connection is ended\"");
 		client_close(c);
 		break;
 	}
@@ -329,7 +329,7 @@ dialog_event(struct client *c, int events)
 		const struct pst_log log = client_log(c);
 
 		pst_log_debug(&log, "login.gone",
-		              "reason=the client went away before it logged in");
+		              "reason=\"the client went away before it logged in\"");
 		client_free(c);
 	}
 	}
@@ -408,7 +408,7 @@ client_overdue(struct client *c)
 
 	switch ((enum phase)c->phase) {
 	case PHASE_DIALOG:
-		pst_log_debug(&log, "login.timeout", "reason=no command");
+		pst_log_debug(&log, "login.timeout", "reason=\"no command\"");
 		client_close(c);
 		break;
 	case PHASE_ATTEMPT:
@@ -416,11 +416,11 @@ client_overdue(struct client *c)
 		handoff_failed(c, &why, NULL, 0);
 		break;
 	case PHASE_HANDSHAKE:
-		pst_log_debug(&log, "login.timeout", "reason=TLS handshake");
+		pst_log_debug(&log, "login.timeout", "reason=\"TLS handshake\"");
 		client_free(c);
 		break;
 	case PHASE_RELAY:
-		pst_log_info(&log, "login.timeout", "reason=the client takes no more octets");
+		pst_log_info(&log, "login.timeout", "reason=\"the client takes no more octets\"");
 		client_free(c);
 		break;
 	default:
@@ -439,7 +439,8 @@ client_shut_down(struct client *c)
 	case PHASE_DIALOG:
 	case PHASE_ATTEMPT:
 	case PHASE_PENALTY:
-		if (c->dialog.tls && c->tls == NULL) { /* nothing can be said before the handshake */
+		if (c->dialog.tls &&
+		    c->tls == NULL) { /* nothing can be said before the handshake */
 			client_free(c);
 			break;
 		}

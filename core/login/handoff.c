@@ -144,9 +144,10 @@ handoff_failed(struct client *c, const struct pst_err *why, const char *text, in
 	handoff_forget(c);
 	dialog_forget_attempt(&c->dialog);
 	/* The server's own words are for the log alone; an auth worker has logged its own. */
-	pst_log_info(&log, "login.failed", "reason=%s mech=%s took_ms=%" PRId64 "%s%s",
+	pst_log_info(&log, "login.failed", "reason=%s mech=%s took_ms=%" PRId64 "%s%s%s",
 	             reasons[why->kind], c->mechanism, pst_now_ms() - c->began_ms,
-	             why->text[0] == '\0' ? "" : " text=", why->text);
+	             why->text[0] == '\0' ? "" : " text=\"", why->text,
+	             why->text[0] == '\0' ? "" : "\"");
 	if (c->verdict == NULL)
 		c->verdict = pst_new(struct verdict);
 	c->verdict->why = *why;
@@ -318,7 +319,7 @@ handoff_reply(struct login *l, struct pst_str data)
 	struct client *c;
 
 	if (wire_auth_reply_decode(data, &head, &reply, &err) != 0) {
-		pst_log_error(NULL, "login.message", "reason=%s", err.text);
+		pst_log_error(NULL, "login.message", "reason=\"%s\"", err.text);
 		return;
 	}
 	c = head.incarnation == l->env->incarnation ? find(l, head.request) : NULL;

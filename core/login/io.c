@@ -118,7 +118,7 @@ read_tls(struct client *c, size_t *n_out)
 	if (err.kind != PST_E_CLOSED) {
 		const struct pst_log log = client_log(c);
 
-		pst_log_debug(&log, "login.tls", "reason=%s", err.text);
+		pst_log_debug(&log, "login.tls", "reason=\"%s\"", err.text);
 	}
 	return IO_DEAD;
 }

@@ -19,7 +19,7 @@ log_refusal(const struct plugin *p, const char *peer, const struct pst_decision 
 {
 	const struct pst_log log = { .peer = peer };
 
-	pst_log_info(&log, "login.refused", "policy=%s text=%s", plugin_instance(p),
+	pst_log_info(&log, "login.refused", "policy=%s text=\"%s\"", plugin_instance(p),
 	             decision->text);
 }
 

@@ -152,7 +152,7 @@ take_order(struct login *l, struct pst_str data)
 	struct pst_err err;
 
 	if (wire_order_decode(data, &head, &m, &err) != 0) {
-		pst_log_error(NULL, "login.message", "reason=%s", err.text);
+		pst_log_error(NULL, "login.message", "reason=\"%s\"", err.text);
 		return;
 	}
 	switch (m.order) {
@@ -179,7 +179,7 @@ take_message(struct login *l, struct pst_str data)
 		take_order(l, data);
 		break;
 	default:
-		pst_log_error(NULL, "login.message", "reason=a message that is not for login");
+		pst_log_error(NULL, "login.message", "reason=\"a message that is not for login\"");
 	}
 }
 
@@ -199,7 +199,7 @@ on_inbox(uv_poll_t *handle, int status, int events)
 		if (n == 0)
 			return;
 		if (n < 0) {
-			pst_log_error(NULL, "login.inbox", "reason=%s", err.text);
+			pst_log_error(NULL, "login.inbox", "reason=\"%s\"", err.text);
 			if (err.kind == PST_E_CLOSED)
 				(void)uv_poll_stop(&l->inbox); /* the master is gone */
 			return;
@@ -396,7 +396,7 @@ login_run(const struct worker_env *env)
 		pst_err_set(&err, PST_E_PERM, "event loop: %s", uv_strerror(rc));
 	}
 	if (rc != 0)
-		pst_log_error(NULL, "login.start", "reason=%s", err.text);
+		pst_log_error(NULL, "login.start", "reason=\"%s\"", err.text);
 	destroy(l);
 	loaded = NULL;
 	return rc == 0 ? 0 : 1;

@@ -8,9 +8,12 @@ static enum pst_verdict
 say(struct pst_decision *d, enum pst_verdict verdict, int64_t delay_ms, enum pst_err_kind kind,
     const char *text)
 {
+	const size_t n = strlen(text) + 1;
+
 	d->delay_ms = delay_ms;
 	d->kind = kind;
-	strncpy(d->text, text, sizeof(d->text)); /* may leave no NUL: the server ends it */
+	/* A long one leaves no NUL: the server ends it. */
+	memcpy(d->text, text, n < sizeof(d->text) ? n : sizeof(d->text));
 	return verdict;
 }
 
