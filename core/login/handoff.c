@@ -114,6 +114,8 @@ handoff_attempt(struct client *c)
 		return;
 	}
 	remember(c);
+	set_row_user(c, c->dialog.user);
+	board_own(l->env->board, c->row, SESSION_AUTH, WORKER_LOGIN, l->env->slot);
 	rc = send_request(c, &err);
 	dialog_forget_attempt(&c->dialog);
 	if (rc != 0) {
@@ -125,8 +127,6 @@ handoff_attempt(struct client *c)
 	}
 	c->phase = PHASE_ATTEMPT;
 	deadline_set(&l->waits[WAIT_AUTH], &c->deadline, login_now(l));
-	set_row_user(c, c->dialog.user);
-	board_own(l->env->board, c->row, SESSION_AUTH, WORKER_LOGIN, l->env->slot);
 }
 
 /* ---- A refusal ---- */
