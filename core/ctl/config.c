@@ -2,10 +2,12 @@
 /* posternctl config …: check, show, and what is made from the tables. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <postern/auth.h>
 
 #include "base/arena.h"
+#include "config/system.h"
 #include "config/table.h"
 #include "credentials/chain.h"
 #include "ctl/ctl.h"
@@ -44,6 +46,17 @@ connect_backends(struct ctl *c)
 	}
 }
 
+/* As root, what a server started by root would need. */
+static void
+check_system(struct ctl *c)
+{
+	struct settings_users users;
+
+	settings_check_folders(&c->settings, &c->texts, &c->problems);
+	if (geteuid() == 0)
+		settings_find_users(&c->settings, &c->texts, &users, &c->problems);
+}
+
 static void
 print_notes(struct ctl *c)
 {
@@ -70,6 +83,7 @@ ctl_config_check(struct ctl *c, int argc, char **argv)
 	unread = c->problems.n;
 	settings_load(&c->texts, &c->settings, &c->problems);
 	if (unread == 0) { /* else what follows would be noise */
+		check_system(c);
 		chain_check_settings(&c->settings, &c->texts, &c->problems);
 		plugin_check_all(&c->settings, &c->texts, &c->problems);
 	}

@@ -3,11 +3,8 @@
  * any client is near: it reads the file and loads the plugins to check their settings. */
 #include "master/conf.h"
 
-#include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +19,7 @@
 
 /* What the child leaves beside the images. */
 struct report {
-	struct conf_user users[WORKER_KINDS];
+	struct settings_user users[WORKER_KINDS];
 	size_t text_n;
 	char text[REPORT_TEXT];
 };
@@ -84,88 +81,17 @@ encode_parts(struct conf_reading *r, const struct conf_texts *all, struct conf_p
 	}
 }
 
-static const struct conf_text *
-text_or_none(const struct conf_texts *t, const char *path)
-{
-	static const struct conf_text none = { .file = NULL };
-	const struct conf_text *found = conf_texts_get(t, path);
-
-	return found != NULL ? found : &none;
-}
-
-static void
-check_tls_directory(const struct settings *s, const struct conf_texts *t,
-                    struct conf_problems *problems)
-{
-	const struct conf_text *line = text_or_none(t, "tls.directory");
-	struct stat st;
-	bool wanted = false;
-	size_t i;
-
-	for (i = 0; i < s->listener_count; i++)
-		wanted = wanted || s->listeners[i].tls != TLS_NONE;
-	if (!wanted)
-		return;
-	if (stat(s->tls.directory, &st) != 0)
-		conf_problems_add(problems, line->file, line->line,
-		                  "tls.directory: %s: %s; make it, with NAME/fullchain.pem and "
-		                  "NAME/privkey.pem in it",
-		                  s->tls.directory, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		conf_problems_add(problems, line->file, line->line,
-		                  "tls.directory: %s: not a folder", s->tls.directory);
-}
-
-/* A system user's name, or "UID:GID" for mail that belongs to an id without a name. */
-static bool
-find_user(const char *name, struct conf_user *user_out)
-{
-	const struct passwd *pw = getpwnam(name);
-	const char *colon = strchr(name, ':');
-	uint64_t uid, gid;
-
-	if (pw != NULL) {
-		*user_out = (struct conf_user){ pw->pw_uid, pw->pw_gid };
-		return true;
-	}
-	if (colon == NULL || !pst_str_u64((struct pst_str){ name, (size_t)(colon - name) }, &uid) ||
-	    !pst_str_u64(pst_str_c(colon + 1), &gid) || uid >= UINT32_MAX || gid >= UINT32_MAX)
-		return false;
-	*user_out = (struct conf_user){ (uid_t)uid, (gid_t)gid };
-	return true;
-}
-
 static void
 find_users(const struct settings *s, const struct conf_texts *t, struct report *report,
            struct conf_problems *problems)
 {
-	const struct {
-		enum worker_kind kind;
-		const char *path, *name;
-	} wanted[] = {
-		{ WORKER_LOGIN, "server.login_user", s->server.login_user },
-		{ WORKER_KEYS, "server.keys_user", s->server.keys_user },
-		{ WORKER_AUTH, "server.auth_user", s->server.auth_user },
-		{ WORKER_MAIL, "server.mail_user", s->server.mail_user },
-	};
-	size_t i;
+	struct settings_users users;
 
-	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		const struct conf_text *line = text_or_none(t, wanted[i].path);
-		struct conf_user user;
-
-		if (!find_user(wanted[i].name, &user))
-			conf_problems_add(
-				problems, line->file, line->line,
-				"%s: there is no system user \"%s\"; add it (useradd -r -M "
-				"-s /usr/sbin/nologin %s) or name another, or write UID:GID",
-				wanted[i].path, wanted[i].name, wanted[i].name);
-		else if (user.uid == 0 || user.gid == 0)
-			conf_problems_add(problems, line->file, line->line, "%s: \"%s\" is root",
-			                  wanted[i].path, wanted[i].name);
-		else
-			report->users[wanted[i].kind] = user;
-	}
+	settings_find_users(s, t, &users, problems);
+	report->users[WORKER_LOGIN] = users.login;
+	report->users[WORKER_KEYS] = users.keys;
+	report->users[WORKER_AUTH] = users.auth;
+	report->users[WORKER_MAIL] = users.mail;
 }
 
 static void
@@ -199,7 +125,7 @@ read_and_check(struct conf_reading *r, const struct conf_source *src)
 	has_file = problems.n == 0;
 	settings_load(&texts, s, &problems);
 	if (has_file) { /* else what follows would be noise */
-		check_tls_directory(s, &texts, &problems);
+		settings_check_folders(s, &texts, &problems);
 		if (geteuid() == 0)
 			find_users(s, &texts, r->report, &problems);
 		chain_check_settings(s, &texts, &problems);

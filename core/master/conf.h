@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "config/settings.h"
+#include "config/system.h"
 #include "ipc/shm.h"
 #include "master/region.h"
 
@@ -29,16 +30,11 @@ struct conf_image {
 	uint8_t data[];
 };
 
-struct conf_user {
-	uid_t uid;
-	gid_t gid;
-};
-
 struct conf {
 	struct pst_arena *arena;
 	struct settings settings;
 	struct conf_image *images[CONF_PARTS]; /* regions; CONF_CORE is NULL: decoded */
-	struct conf_user users[WORKER_KINDS];  /* as root: who each kind becomes */
+	struct settings_user users[WORKER_KINDS]; /* as root: who each kind becomes */
 };
 
 /* A reading that goes on in the child pid. */
