@@ -143,7 +143,7 @@ class Layout:
         try:
             return pwd.getpwuid(self.owner[0]).pw_name
         except KeyError:
-            return '%d:%d' % self.owner
+            return "%d:%d" % self.owner
 
     def _describe(self):
         o = self.options
