@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* posternctl user …: the users of one auth backend, through the plugin that serves them. */
-#include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <postern/auth.h>
 
@@ -15,10 +9,9 @@
 #include "credentials/chain.h"
 #include "credentials/location.h"
 #include "ctl/backends.h"
+#include "ctl/create.h"
 #include "ctl/ctl.h"
 #include "ctl/password.h"
-
-#define PATHS_MAX 16
 
 /* What a command was told. */
 struct request {
@@ -213,98 +206,6 @@ finish(struct request *r, int rc, const char *done)
 	return CTL_OK;
 }
 
-/* ---- A database that is not there yet ---- */
-
-struct missing {
-	const char *paths[PATHS_MAX];
-	size_t n;
-};
-
-/* The files that the plugin writes and that are not there, or empty. */
-static void
-find_missing(const struct request *r, struct missing *m)
-{
-	enum pst_conf_type types[PATHS_MAX];
-	const char *paths[PATHS_MAX];
-	size_t n = plugin_paths(r->plugin, paths, types, PATHS_MAX);
-	size_t i;
-
-	m->n = 0;
-	for (i = 0; i < n && i < PATHS_MAX; i++) {
-		struct stat st;
-		bool is_there = stat(paths[i], &st) == 0 && st.st_size > 0;
-
-		if (types[i] == PST_CONF_T_WRITE_PATH && paths[i][0] == '/' && !is_there)
-			m->paths[m->n++] = paths[i];
-	}
-}
-
-/* Auth workers have given root up: what root makes here must be theirs. */
-static void
-give_to_auth_user(const struct request *r, const char *path)
-{
-	const char *name = r->c->settings.server.auth_user;
-	const struct passwd *pw = geteuid() == 0 ? getpwnam(name) : NULL;
-
-	if (pw != NULL && lchown(path, pw->pw_uid, pw->pw_gid) != 0)
-		ctl_fail("%s could not be given to %s: %s", path, name, strerror(errno));
-}
-
-static bool
-may_write(const struct stat *st, const struct passwd *pw)
-{
-	return (st->st_uid == pw->pw_uid && (st->st_mode & S_IWUSR) != 0) ||
-	       (st->st_gid == pw->pw_gid && (st->st_mode & S_IWGRP) != 0) ||
-	       (st->st_mode & S_IWOTH) != 0;
-}
-
-/* The folder of a file that is about to be made; made too where its own parent is there. */
-static int
-need_folder(const struct request *r, const char *path)
-{
-	const size_t n = (size_t)(strrchr(path, '/') - path);
-	const char *name = r->c->settings.server.auth_user;
-	const struct passwd *pw = geteuid() == 0 ? getpwnam(name) : NULL;
-	const char *folder =
-		n == 0 ? "/" : pst_arena_copy(r->c->arena, (struct pst_str){ path, n });
-	struct stat st;
-
-	if (mkdir(folder, 0750) == 0) {
-		give_to_auth_user(r, folder);
-		printf("made %s\n", folder);
-	} else if (errno != EEXIST) {
-		return ctl_fail("%s: %s", folder, strerror(errno));
-	}
-	if (pw != NULL && stat(folder, &st) == 0 && !may_write(&st, pw))
-		fprintf(stderr,
-		        "note: %s is not writable for %s, which may need it for a journal\n",
-		        folder, name);
-	return CTL_OK;
-}
-
-static int
-create_missing(struct request *r)
-{
-	struct missing m;
-	struct stat st;
-	size_t i;
-
-	find_missing(r, &m);
-	if (m.n == 0 || r->auth->create == NULL)
-		return CTL_OK;
-	for (i = 0; i < m.n; i++)
-		if (need_folder(r, m.paths[i]) != CTL_OK)
-			return CTL_FAILED;
-	if (r->auth->create(plugin_self(r->plugin), &r->err) != 0)
-		return ctl_fail("%s", r->err.text);
-	for (i = 0; i < m.n; i++)
-		if (stat(m.paths[i], &st) == 0) {
-			give_to_auth_user(r, m.paths[i]);
-			printf("made %s\n", m.paths[i]);
-		}
-	return CTL_OK;
-}
-
 /* ---- The commands ---- */
 
 /* A new stored form of the password that the command was given. */
@@ -356,7 +257,7 @@ add(struct request *r)
 	if (status == CTL_OK)
 		status = make_credential(r, &user.credential);
 	if (status == CTL_OK)
-		status = create_missing(r);
+		status = ctl_create_missing(r->c, r->plugin);
 	if (status != CTL_OK)
 		return status;
 	return finish(r, r->auth->user_add(plugin_self(r->plugin), &user, &r->err), "added");
