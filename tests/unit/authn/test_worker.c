@@ -781,12 +781,12 @@ find_in_memory(const char *masked, size_t n, char mask)
 
 	assert_non_null(maps);
 	while (fgets(line, sizeof(line), maps) != NULL) {
-		unsigned long from, to;
-		char rights[8];
+		char *rest;
+		unsigned long from = strtoul(line, &rest, 16);
+		unsigned long to = strtoul(rest + 1, &rest, 16); /* "from-to rw-p …" */
 		const char *p;
 
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[0] != 'r' ||
-		    rights[1] != 'w')
+		if (strncmp(rest, " rw", 3) != 0)
 			continue;
 		for (p = (const char *)from; p + n <= (const char *)to; p++) {
 			size_t k = 0;
