@@ -139,13 +139,14 @@ board_take(struct board *b, uint32_t part, uint32_t *row_out)
 
 		if (atomic_load_explicit(&r->state, memory_order_relaxed) != SESSION_FREE)
 			continue;
+		/* Before the row is taken, so that the sweep finds it whenever this worker dies. */
 		atomic_store(&r->kind_slot, owner_of(WORKER_LOGIN, part));
+		if (place + 1 > atomic_load(&b->used[part]))
+			atomic_store(&b->used[part], place + 1);
 		if (!atomic_compare_exchange_strong(&r->state, &state, SESSION_LOGIN))
 			continue;
 		clear_row(r);
 		atomic_store(&b->hint[part], place + 1);
-		if (place + 1 > atomic_load(&b->used[part]))
-			atomic_store(&b->used[part], place + 1);
 		*row_out = start + place;
 		return true;
 	}

@@ -3,6 +3,7 @@
  * any client is near: it reads the file and loads the plugins to check their settings. */
 #include "master/conf.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -117,6 +117,29 @@ test_freed_row_is_taken_again_clean_and_with_another_serial(void **state)
 	assert_int_equal(board->row[row].kind_slot, (uint32_t)WORKER_LOGIN << 16 | 1);
 }
 
+/* A walk visits every row that is or was in use and skips the tails of the parts. */
+static void
+test_walk_visits_used_rows_of_every_part_and_no_others(void **state)
+{
+	uint32_t visited[ROWS];
+	uint32_t row, first, second, third;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(board_next(board, 0), ROWS); /* none yet */
+	first = take(0);
+	second = take(0);
+	third = take(2);
+	board_free(board, second);
+	for (row = board_next(board, 0); row < ROWS; row = board_next(board, row + 1))
+		visited[n++] = row;
+	assert_int_equal(n, 3);
+	assert_int_equal(visited[0], first);
+	assert_int_equal(visited[1], second);
+	assert_int_equal(visited[2], third);
+	assert_int_equal(take(0), second); /* low rows first */
+}
+
 static void
 test_row_number_that_is_none_changes_nothing(void **state)
 {
@@ -293,6 +316,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_rows_are_taken_once_and_each_by_its_own_part),
 		TEST(test_freed_row_is_taken_again_clean_and_with_another_serial),
+		TEST(test_walk_visits_used_rows_of_every_part_and_no_others),
 		TEST(test_row_number_that_is_none_changes_nothing),
 		TEST(test_sweep_frees_the_rows_of_one_worker_only),
 		TEST(test_rows_of_a_killed_process_are_swept_by_another),
