@@ -206,7 +206,6 @@ static void
 allow_with_arguments(struct filter *f)
 {
 	static const unsigned long requests[] = { FIONBIO, FIOCLEX, FIONREAD, TCGETS };
-	const struct scmp_arg_cmp set_name = SCMP_CMP64(0, SCMP_CMP_EQ, PR_SET_NAME, 0);
 	const struct scmp_arg_cmp thread =
 		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
 	const struct scmp_arg_cmp process = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
@@ -226,7 +225,7 @@ allow_with_arguments(struct filter *f)
 		add_rule(f, SCMP_ACT_ALLOW, "ioctl", 1, &request);
 	}
 	if (!is_allowed(f->on, "prctl"))
-		add_rule(f, SCMP_ACT_ALLOW, "prctl", 1, &set_name);
+		allow_if_equal(f, "prctl", 0, PR_SET_NAME);
 }
 
 static uint32_t
