@@ -232,7 +232,9 @@ class Bed:
         self._start(options, env)
 
     def _start(self, options, env):
-        run = subprocess.run([TESTBED, "start", "--dir", self.dir, "--scheme", "PLAIN", *options],
+        more = ["--set=" + text for text in os.environ.get("POSTERN_TEST_SET", "").split()]
+        run = subprocess.run([TESTBED, "start", "--dir", self.dir, "--scheme", "PLAIN", *options,
+                              *more],
                              capture_output=True, text=True, env=dict(os.environ, **(env or {})),
                              timeout=180, check=False)
         if run.returncode != 0:

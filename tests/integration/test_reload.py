@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A new configuration while clients are there, and the end of a server."""
+import json
 import os
 import signal
 import socket
@@ -94,14 +95,18 @@ class Reload(BedCase):
             client.login("user%d@example.test" % (number + 1), self.bed.password)
             client.quit()
 
+    def generations(self):
+        return len(json.loads(self.bed.ctl("status", "--json").stdout)["generations"])
+
     def test_old_generations_go(self):
+        self.assertTrue(eventually(lambda: self.generations() == 1, 30, 0.05))
         count = len(processes.children(self.bed.pid))
         for number in range(3):
             self.bed.configure({"login.greeting": "gone %d" % number})
             self.reload_and_wait("gone %d" % number)
         self.assertTrue(eventually(
-            lambda: len(processes.children(self.bed.pid)) == count, 10, 0.05),
-            "old workers stay without a session")
+            lambda: self.generations() == 1 and len(processes.children(self.bed.pid)) == count,
+            30, 0.05), "old workers stay without a session")
 
     def test_a_new_listener_and_one_less(self):
         with socket.socket() as s:

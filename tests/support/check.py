@@ -29,6 +29,9 @@ CONFIGURE = {
 # Under the sanitizers: what shows memory errors. The others measure, or need nothing from us.
 UNDER_SANITIZERS = ["octets", "protocol", "tls", "auth", "maildrop", "processes", "ctl", "uidl",
                     "index", "reload", "limits", "concurrency", "clients"]
+LEAKS = ["auth.Passwords", "protocol.Protocol.test_06_15_odd_lines_before_login",
+         "protocol.Protocol.test_06_29_a_thousand_commands_in_one_segment_or_one_octet_at_a_time",
+         "tls.Versions", "tls.Tickets"]
 ONLY_HOSTILE = ["hostile"]
 FUZZ_RUNS = 20_000  # of each target: the corpus, and so many inputs made from it
 
@@ -239,6 +242,10 @@ class Check:
             self.integration("asan", [n for n in runner.all_files() if n in UNDER_SANITIZERS],
                              POSTERN_SANITIZED="1", POSTERN_TEST_WAIT="60",
                              POSTERN_CONCURRENCY_SECONDS="10", POSTERN_DRAIN_SESSIONS="32")
+            # A chroot without /proc keeps LeakSanitizer from looking at login workers.
+            self.say("the same without a sandbox, for leaks in login")
+            self.integration("asan", LEAKS, POSTERN_SANITIZED="1", POSTERN_TEST_WAIT="60",
+                             POSTERN_TEST_SET="server.sandbox=off")
         if "hostile" in ready:
             self.say("hostile workers")
             self.integration("hostile", [n for n in runner.all_files() if n in ONLY_HOSTILE])
