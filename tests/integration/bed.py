@@ -366,7 +366,7 @@ class Bed:
                  if e["level"] == "error" and not self.is_allowed(e["event"])]
         with open(os.path.join(self.dir, "stderr"), encoding="utf-8", errors="replace") as f:
             for line in f:
-                if re.search(r"ERROR: \w+Sanitizer|runtime error:", line):
+                if COMPLAINT.search(line):
                     found.append(line.strip())
         return found
 
@@ -383,6 +383,10 @@ class Bed:
         if problems:
             raise AssertionError("the server's own complaints:\n" + "\n".join(problems[:20]))
 
+
+# Of a sanitizer. That it could not look for leaks counts only where that is what is tested.
+COMPLAINT = re.compile(r"ERROR: \w+Sanitizer|runtime error:" + (
+    "|LeakSanitizer has encountered" if os.environ.get("POSTERN_LEAKS") else ""))
 
 EVENT = re.compile(r"(?P<time>\S+) (?P<level>error|warn|info|debug) (?P<event>[a-z_.]+)(?P<text>.*)")
 
