@@ -2,6 +2,7 @@
 /* What a worker's files are; see paths.h. Runs as root where the server does. */
 #include "master/paths.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -149,7 +150,7 @@ paths_missing_root(const struct mail_settings *mail, struct pst_arena *arena, co
 
 	add_mail_roots(&list, mail);
 	for (i = 0; i < list.n; i++)
-		if (stat(list.v[i].path, &st) != 0) {
+		if (stat(list.v[i].path, &st) != 0 && errno == ENOENT) {
 			*path_out = list.v[i].path;
 			return true;
 		}
