@@ -443,6 +443,7 @@ create(void *self, struct pst_err *err)
 }
 
 const struct pst_auth sql_auth = {
+	.size = sizeof(struct pst_auth),
 	.lookup = lookup,
 	.user_add = user_add,
 	.user_passwd = user_passwd,

@@ -141,6 +141,7 @@ token_verify(void *self, const struct pst_auth_query *query, struct pst_str pass
 }
 
 static const struct pst_auth token_auth = {
+	.size = sizeof(struct pst_auth),
 	.verify = token_verify,
 };
 

@@ -178,6 +178,7 @@ out:
 }
 
 static const struct pst_auth users_auth = {
+	.size = sizeof(struct pst_auth),
 	.lookup = users_lookup,
 };
 

@@ -75,18 +75,18 @@ maildrop_release(struct pst_body *body)
 /* ---- In the pool ---- */
 
 static void
-run_open(struct maildrop_job *job)
+fail_open(struct maildrop_job *job)
 {
-	struct maildrop *d = job->of;
-	struct pst_maildrop_spec spec = { .path = job->path, .user = pst_str_c(job->user) };
+	job->rc = -1;
+	maildrop_judge(&job->err);
+	job->of->drop = NULL;
+}
+
+static void
+sum_up(struct maildrop *d)
+{
 	uint32_t i;
 
-	job->rc = d->storage->open(d->self, &spec, &d->drop, &job->err);
-	if (job->rc != 0) {
-		maildrop_judge(&job->err);
-		d->drop = NULL;
-		return;
-	}
 	d->count = d->storage->count(d->drop);
 	for (i = 0; i < d->count; i++) {
 		struct pst_message m;
@@ -94,6 +94,18 @@ run_open(struct maildrop_job *job)
 		d->storage->message(d->drop, i, &m);
 		d->octets += m.size_octets;
 	}
+}
+
+static void
+run_open(struct maildrop_job *job)
+{
+	struct maildrop *d = job->of;
+	struct pst_maildrop_spec spec = { .path = job->path, .user = pst_str_c(job->user) };
+
+	if (d->storage->open(d->self, &spec, &d->drop, &job->err) != 0)
+		fail_open(job);
+	else
+		sum_up(d);
 }
 
 /* Fewer octets than wanted only at the end of the file. */
@@ -245,6 +257,41 @@ maildrop_open(struct maildrop *d, uv_loop_t *loop, const char *path, struct pst_
 	job->path = pst_strdup(path);
 	job->user = pst_str_dup(user);
 	return queue_job(job, loop);
+}
+
+bool
+maildrop_open_now(struct maildrop *d, const char *path, struct pst_str user,
+                  struct maildrop_job *job)
+{
+	struct pst_maildrop_spec spec = { .path = path, .user = user };
+
+	*job = (struct maildrop_job){ .kind = MAILDROP_OPEN, .of = d };
+	if (d->storage->open_now == NULL)
+		return false;
+	switch (d->storage->open_now(d->self, &spec, &d->drop, &job->err)) {
+	case PST_FETCH_OK:
+		sum_up(d);
+		return true;
+	case PST_FETCH_ERROR:
+		fail_open(job);
+		return true;
+	case PST_FETCH_WAIT:
+		break;
+	}
+	d->drop = NULL;
+	return false;
+}
+
+bool
+maildrop_close_now(struct maildrop *d, bool commit, struct maildrop_job *job)
+{
+	*job = (struct maildrop_job){ .kind = MAILDROP_CLOSE, .of = d, .has_commit = commit };
+	if ((commit && d->marked > 0) || d->storage->closes_now == NULL ||
+	    !d->storage->closes_now(d->drop))
+		return false;
+	d->storage->close(d->drop);
+	d->drop = NULL;
+	return true;
 }
 
 struct maildrop_job *

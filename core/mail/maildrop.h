@@ -65,6 +65,12 @@ void maildrop_clear(struct maildrop *d);
 struct maildrop_job *maildrop_open(struct maildrop *d, uv_loop_t *loop, const char *path,
                                    struct pst_str user, maildrop_done *done, void *arg);
 
+/* The same two without the pool, where the storage can do them at once: then *job is what it would
+ * have been (not to be freed, done is not called) and the result is true. */
+bool maildrop_open_now(struct maildrop *d, const char *path, struct pst_str user,
+                       struct maildrop_job *job);
+bool maildrop_close_now(struct maildrop *d, bool commit, struct maildrop_job *job);
+
 /* Opens a message and reads up to want octets from its start. */
 struct maildrop_job *maildrop_fetch(struct maildrop *d, uv_loop_t *loop, uint32_t msg, size_t want,
                                     maildrop_done *done, void *arg);

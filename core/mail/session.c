@@ -145,9 +145,18 @@ watch(struct mail_session *s, bool is_read_ready)
 	(void)uv_poll_start(&s->poll, want, on_event); /* fails only for a handle being closed */
 }
 
+static void closed(struct mail_session *s, const struct maildrop_job *job);
+
 static void
 close_drop(struct mail_session *s, bool commit)
 {
+	struct maildrop_job quick;
+
+	if (maildrop_close_now(&s->drop, commit, &quick)) {
+		closed(s, &quick);
+		mail_session_flush(s);
+		return;
+	}
 	s->job = maildrop_close(&s->drop, s->mail->loop, commit, mail_session_on_job, s);
 }
 
@@ -206,7 +215,7 @@ on_event(uv_poll_t *handle, int status, int events)
 /* ---- Jobs ---- */
 
 static void
-opened(struct mail_session *s, struct maildrop_job *job)
+opened(struct mail_session *s, const struct maildrop_job *job)
 {
 	struct pst_err err;
 
@@ -243,7 +252,7 @@ log_update(struct mail_session *s, const struct maildrop_job *job)
 
 /* The answer to QUIT comes when the messages are gone and the lock is free. */
 static void
-closed(struct mail_session *s, struct maildrop_job *job)
+closed(struct mail_session *s, const struct maildrop_job *job)
 {
 	struct pst_err err;
 
@@ -362,6 +371,21 @@ keep_first_input(struct mail_session *s, struct pst_str input)
 	pst_assert(rc == 0); /* at most WIRE_INPUT */
 }
 
+/* A poll that finds nothing new is served without the pool. */
+static void
+start_opening(struct mail_session *s, const struct mail_start *how)
+{
+	struct maildrop_job quick;
+
+	if (maildrop_open_now(&s->drop, how->path, how->user, &quick)) {
+		opened(s, &quick);
+		mail_turn_run(s, (struct pst_str){ "", 0 });
+		return;
+	}
+	s->job = maildrop_open(&s->drop, s->mail->loop, how->path, how->user, mail_session_on_job,
+	                       s);
+}
+
 void
 mail_session_start(struct mail *m, const struct mail_start *how)
 {
@@ -378,8 +402,7 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	} else {
 		keep_first_input(s, how->input);
 		m->drop_count++;
-		s->job = maildrop_open(&s->drop, m->loop, how->path, how->user, mail_session_on_job,
-		                       s);
+		start_opening(s, how);
 	}
 	settle(s, false);
 }

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <postern/auth.h>
+#include <postern/policy.h>
+#include <postern/storage.h>
+
 #include "base/arena.h"
 #include "base/mem.h"
 #include "config/settings.h"
@@ -20,8 +24,12 @@
 #define SYMBOL "postern_plugin"
 
 struct plugin {
-	void *object;        /* of dlopen */
-	struct pst_plugin d; /* a copy: members that an older plugin does not have are zero */
+	void *object; /* of dlopen */
+	/* Copies: members that an older plugin does not have are zero. */
+	struct pst_plugin d;
+	struct pst_auth auth;
+	struct pst_storage storage;
+	struct pst_policy policy;
 	char *instance;
 	struct pst_arena *arena; /* holds conf */
 	void *conf;              /* NULL until configured */
@@ -68,6 +76,34 @@ read_descriptor(struct plugin *p, struct pst_err *err)
 	return 0;
 }
 
+/* The functions of its kind; of the other kinds it has none. */
+static int
+take_table(struct plugin *p, struct pst_err *err)
+{
+	struct pst_plugin *d = &p->d;
+	const void *raw = NULL;
+	void *copy = NULL;
+	size_t octets = 0;
+
+	if (d->kind == PST_AUTH && d->auth != NULL) {
+		raw = d->auth;
+		copy = &p->auth;
+		octets = sizeof(p->auth);
+		d->auth = &p->auth;
+	} else if (d->kind == PST_STORAGE && d->storage != NULL) {
+		raw = d->storage;
+		copy = &p->storage;
+		octets = sizeof(p->storage);
+		d->storage = &p->storage;
+	} else if (d->kind == PST_POLICY && d->policy != NULL) {
+		raw = d->policy;
+		copy = &p->policy;
+		octets = sizeof(p->policy);
+		d->policy = &p->policy;
+	}
+	return raw == NULL ? 0 : plugin_copy_table(raw, copy, octets, err);
+}
+
 /* err gets the path before it, or the end of it where it is long. */
 static void
 name_culprit(const char *path, struct pst_err *err)
@@ -86,9 +122,9 @@ load(const char *path, const char *name, const char *instance, struct pst_err *e
 	p->instance = pst_strdup(instance);
 	p->arena = pst_arena_create();
 	p->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (p->object == NULL
-	            ? refuse_object(path, err) != 0
-	            : read_descriptor(p, err) != 0 || plugin_check_body(&p->d, name, err) != 0) {
+	if (p->object == NULL ? refuse_object(path, err) != 0
+	                      : read_descriptor(p, err) != 0 || take_table(p, err) != 0 ||
+	                                plugin_check_body(&p->d, name, err) != 0) {
 		name_culprit(path, err);
 		plugin_unload(p);
 		return NULL;

@@ -168,6 +168,22 @@ out:
 }
 
 int
+plugin_copy_table(const void *raw, void *out, size_t octets, struct pst_err *err)
+{
+	uint32_t size;
+
+	memcpy(&size, raw, sizeof(size));
+	if (size < sizeof(size) + sizeof(void *) || size > octets)
+		return pst_err_set(
+			err, PST_E_PERM,
+			"rule %d: its functions' table says size %u, this server knows %zu",
+			RULE_SIZE, size, octets);
+	memset(out, 0, octets);
+	memcpy(out, raw, size);
+	return 0;
+}
+
+int
 plugin_check_body(const struct pst_plugin *d, const char *name, struct pst_err *err)
 {
 	if (check_name(d, name, err) != 0 || check_kind(d, err) != 0)

@@ -21,6 +21,10 @@ enum plugin_rule {
 /* Rules 3 and 4, by the first two members alone. octets: the size of the constant, 0 if unknown. */
 int plugin_check_head(const struct pst_plugin *raw, size_t octets, struct pst_err *err);
 
+/* Rule 4 again, for the table of functions of the kind: copies raw, which begins with its size, into
+ * the octets of out. */
+int plugin_copy_table(const void *raw, void *out, size_t octets, struct pst_err *err);
+
 /* Rules 5 to 7, of a whole descriptor. name: what it must be called. */
 int plugin_check_body(const struct pst_plugin *d, const char *name, struct pst_err *err);
 

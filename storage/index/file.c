@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "storage/index/index.h"
@@ -79,6 +80,24 @@ load_fd(struct index *ix, int fd, size_t max)
 		return "no memory for it";
 	memcpy(mem.p, first, (size_t)got);
 	return index_parse(ix, &mem, (size_t)got);
+}
+
+bool
+index_load_cached(struct index *ix, int fd)
+{
+	struct mem mem = { NULL, 0 };
+	char first[FIRST_READ];
+	struct iovec iov = { first, sizeof(first) };
+	ssize_t got = preadv2(fd, &iov, 1, 0, RWF_NOWAIT);
+	uint64_t said;
+
+	if (got <= 0)
+		return false;
+	said = index_file_octets(first, (size_t)got);
+	if (said == 0 || said > (uint64_t)got || mem_get(&mem, (size_t)said) != 0)
+		return false;
+	memcpy(mem.p, first, (size_t)said);
+	return index_parse(ix, &mem, (size_t)said) == NULL;
 }
 
 static bool

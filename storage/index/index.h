@@ -161,6 +161,10 @@ int index_write_begin(struct index_writer *w, const struct index_file *file, str
                       struct pst_err *err);
 int index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err);
 
+/* The same from a file that is open, if it is small and in the kernel's cache; false: ask index_load,
+ * ix is empty. */
+bool index_load_cached(struct index *ix, int fd);
+
 /* ---- Places ---- */
 
 /* Looks at dirfd/name without following a symbolic link; "" is dirfd itself. Not there: 0 and

@@ -56,8 +56,8 @@ look_at_places(const struct pst_maildrop *d, struct index_place now[PLACE_BOTH],
 	return 0;
 }
 
-static bool
-is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH])
+bool
+drop_is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH])
 {
 	unsigned place;
 
@@ -80,19 +80,27 @@ check_limit(const struct pst_maildrop *d, struct pst_err *err)
 	                   d->path, d->index.listed, (long long)max);
 }
 
+struct pst_maildrop *
+drop_create(void *self, const char *path)
+{
+	struct pst_maildrop *d = mem_new(sizeof(*d));
+
+	d->self = self;
+	d->root = -1;
+	d->path = strdup(path);
+	if (d->path == NULL)
+		abort();
+	return d;
+}
+
 int
 drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
           struct pst_err *err)
 {
-	struct pst_maildrop *d = mem_new(sizeof(*d));
+	struct pst_maildrop *d = drop_create(self, spec->path);
 	struct index_place now[PLACE_BOTH];
 	enum index_load load;
 
-	d->self = self;
-	d->root = -1;
-	d->path = strdup(spec->path);
-	if (d->path == NULL)
-		abort();
 	if (open_root(d, err) != 0)
 		goto fail;
 	if (d->root >= 0) {
@@ -100,7 +108,7 @@ drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 		if (look_at_places(d, now, err) != 0)
 			goto fail;
 		load = drop_load_index(d, &d->index);
-		if ((load != INDEX_LOADED || !is_unchanged(&d->index, now)) &&
+		if ((load != INDEX_LOADED || !drop_is_unchanged(&d->index, now)) &&
 		    drop_list(d, now, err) != 0)
 			goto fail;
 		if (check_limit(d, err) != 0)

@@ -44,9 +44,16 @@ struct pst_maildrop {
 	bool is_doubtful; /* the directories must be read next time, whatever their times say */
 
 	bool no_openat2; /* this kernel or sandbox has none */
+	bool is_light;   /* nothing of its closing takes time: opened by drop_open_now */
 };
 
 /* ---- drop.c: the vtable's open and close, places, bits ---- */
+
+/* Neither open nor locked; drop_close frees it. */
+struct pst_maildrop *drop_create(void *self, const char *path);
+
+/* Whether the index may be trusted for places that look so now. */
+bool drop_is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH]);
 
 int drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
               struct pst_err *err);
@@ -63,6 +70,12 @@ enum pst_err_kind drop_kind_of_errno(void);
 
 bool drop_bit(const uint8_t *bits, uint32_t idx); /* NULL: none is set */
 void drop_set_bit(const struct pst_maildrop *d, uint8_t **bits, uint32_t idx);
+
+/* ---- quick.c: what can be had from the kernel's caches ---- */
+
+enum pst_fetch_result drop_open_now(void *self, const struct pst_maildrop_spec *spec,
+                                    struct pst_maildrop **drop_out, struct pst_err *err);
+bool drop_closes_now(const struct pst_maildrop *d);
 
 /* ---- store.c: our index file ---- */
 

@@ -50,12 +50,15 @@ stop(void *self)
 }
 
 static const struct pst_storage storage = {
+	.size = sizeof(struct pst_storage),
 	.open = drop_open,
 	.count = drop_count,
 	.message = drop_message,
 	.fetch = drop_fetch,
 	.commit = drop_commit,
 	.close = drop_close,
+	.open_now = drop_open_now,
+	.closes_now = drop_closes_now,
 };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {

@@ -59,6 +59,9 @@ struct pst_auth_user {
 };
 
 struct pst_auth {
+	uint32_t
+		size; /* sizeof(struct pst_auth) that the plugin was built with; members are only appended */
+
 	/* PST_AUTH_TEMP comes with err filled, the others do not. */
 	enum pst_auth_result (*lookup)(void *self, const struct pst_auth_query *query,
 	                               struct pst_auth_record *record, struct pst_err *err);

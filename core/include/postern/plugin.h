@@ -10,7 +10,7 @@
  *		.conf_size = sizeof(struct example_conf),
  *		.start = example_start,
  *		.stop = example_stop,
- *		.auth = &example_auth,
+ *		.auth = &example_auth, (whose .size is sizeof(struct pst_auth))
  *	};
  *
  * A plugin is a shared object in the plugin folder, named NAME.so. It links to
@@ -22,7 +22,9 @@
  *
  * The loader reads abi and size first and refuses a plugin whose symbol is
  * absent, whose abi differs or whose size is larger than it knows. abi, size,
- * kind and name never move; other members are only appended. */
+ * kind and name never move; other members are only appended. The table of functions for the plugin's
+ * kind (auth, storage, policy) begins with its size in the same way: a member that an older plugin
+ * does not have is NULL to the server. */
 #ifndef POSTERN_PLUGIN_H
 #define POSTERN_PLUGIN_H
 

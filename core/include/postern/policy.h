@@ -25,6 +25,9 @@ struct pst_connection {
 };
 
 struct pst_policy {
+	uint32_t
+		size; /* sizeof(struct pst_policy) that the plugin was built with; members are only appended */
+
 	/* login worker, before a byte is read or sent. Must not block. */
 	enum pst_verdict (*on_connect)(void *self, const struct pst_connection *conn,
 	                               struct pst_decision *decision);

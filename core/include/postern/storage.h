@@ -58,6 +58,9 @@ enum pst_fetch_result {
 #define PST_FETCH_NOWAIT 1u /* called on the loop: answer from the kernel's caches or say WAIT */
 
 struct pst_storage {
+	uint32_t
+		size; /* sizeof(struct pst_storage) that the plugin was built with; members are only appended */
+
 	/* pool. Takes the exclusive lock, which the kernel frees when its holder dies, and reads
 	 * the listing. PST_E_IN_USE: another session has it. PST_E_TEMP, PST_E_PERM: as they say. A
 	 * maildrop that is not there yet is an empty one. *drop_out is the server's until close. */
@@ -81,6 +84,16 @@ struct pst_storage {
 
 	/* pool. Frees the lock and everything else. Never fails. */
 	void (*close)(struct pst_maildrop *drop);
+
+	/* loop. open, where it can be had from memory alone, as in a poll that finds nothing new.
+	 * PST_FETCH_WAIT: it cannot, nothing is held, ask open. PST_FETCH_ERROR: as open's -1. May be
+	 * NULL: it always waits. */
+	enum pst_fetch_result (*open_now)(void *self, const struct pst_maildrop_spec *spec,
+	                                  struct pst_maildrop **drop_out, struct pst_err *err);
+
+	/* loop. Whether close, without commit before, would return at once: then it is called on the
+	 * loop. May be NULL: it never does. */
+	bool (*closes_now)(const struct pst_maildrop *drop);
 };
 
 #endif

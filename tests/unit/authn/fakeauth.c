@@ -121,7 +121,7 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 	return 0;
 }
 
-static const struct pst_auth auth = { .lookup = lookup };
+static const struct pst_auth auth = { .size = sizeof(struct pst_auth), .lookup = lookup };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {
 	.abi = PST_ABI,

@@ -57,7 +57,9 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 	return 0;
 }
 
-static const struct pst_policy policy = { .before_auth = before_auth, .after_auth = after_auth };
+static const struct pst_policy policy = { .size = sizeof(struct pst_policy),
+	                                  .before_auth = before_auth,
+	                                  .after_auth = after_auth };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {
 	.abi = PST_ABI,

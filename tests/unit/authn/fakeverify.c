@@ -25,7 +25,7 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 	return 0;
 }
 
-static const struct pst_auth auth = { .verify = verify };
+static const struct pst_auth auth = { .size = sizeof(struct pst_auth), .verify = verify };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {
 	.abi = PST_ABI,

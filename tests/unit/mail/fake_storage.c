@@ -141,13 +141,36 @@ fake_close(struct pst_maildrop *drop)
 	free(drop);
 }
 
+bool fake_is_quick;
+
+static enum pst_fetch_result
+fake_open_now(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+              struct pst_err *err)
+{
+	const struct fake *f = self;
+
+	if (!fake_is_quick || f->is_slow)
+		return PST_FETCH_WAIT;
+	return fake_open(self, spec, drop_out, err) == 0 ? PST_FETCH_OK : PST_FETCH_ERROR;
+}
+
+static bool
+fake_closes_now(const struct pst_maildrop *drop)
+{
+	(void)drop;
+	return fake_is_quick;
+}
+
 const struct pst_storage fake_storage = {
+	.size = sizeof(struct pst_storage),
 	.open = fake_open,
 	.count = fake_count,
 	.message = fake_message,
 	.fetch = fake_fetch,
 	.commit = fake_commit,
 	.close = fake_close,
+	.open_now = fake_open_now,
+	.closes_now = fake_closes_now,
 };
 
 void

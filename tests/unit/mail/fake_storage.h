@@ -41,6 +41,9 @@ struct fake {
 
 extern const struct pst_storage fake_storage;
 
+/* Whether what can be done at once (open that is not slow, close) is done on the loop. */
+extern bool fake_is_quick;
+
 void fake_init(struct fake *f);
 void fake_clear(struct fake *f);
 

@@ -74,6 +74,7 @@ mem_close(struct pst_maildrop *drop)
 }
 
 static const struct pst_storage mem_storage = {
+	.size = sizeof(struct pst_storage),
 	.open = mem_open,
 	.count = mem_count,
 	.message = mem_message,

@@ -703,6 +703,10 @@ main(void)
 		T(test_idle_session_holds_no_buffers),
 	};
 
+	int failed;
+
 	pst_log_set_level(PST_LOG_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("by the pool", tests, NULL, NULL);
+	fake_is_quick = true;
+	return failed + cmocka_run_group_tests_name("at once", tests, NULL, NULL);
 }

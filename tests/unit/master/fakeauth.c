@@ -10,7 +10,7 @@ fake_lookup(void *self, const struct pst_auth_query *query, struct pst_auth_reco
 	return PST_AUTH_UNKNOWN;
 }
 
-static const struct pst_auth fake_auth = { .lookup = fake_lookup };
+static const struct pst_auth fake_auth = { .size = sizeof(struct pst_auth), .lookup = fake_lookup };
 
 struct fake_conf {
 	const char *secret;

@@ -47,6 +47,7 @@ fake_close(struct pst_maildrop *drop)
 }
 
 static const struct pst_storage fake_storage = {
+	.size = sizeof(struct pst_storage),
 	.open = fake_open,
 	.count = fake_count,
 	.message = fake_message,

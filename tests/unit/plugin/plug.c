@@ -65,7 +65,7 @@ plug_lookup(void *self, const struct pst_auth_query *query, struct pst_auth_reco
 	return PST_AUTH_OK;
 }
 
-static const struct pst_auth plug_auth = { .lookup = plug_lookup };
+static const struct pst_auth plug_auth = { .size = sizeof(struct pst_auth), .lookup = plug_lookup };
 
 #if defined PLUG_NO_SYMBOL
 #define EXPORT static __attribute__((used))

@@ -59,7 +59,7 @@ store_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop
 	return 0;
 }
 
-static const struct pst_auth good_auth = { .lookup = lookup };
+static const struct pst_auth good_auth = { .size = sizeof(struct pst_auth), .lookup = lookup };
 
 static const struct pst_plugin good = {
 	.abi = PST_ABI,
@@ -96,8 +96,8 @@ expect_broken(const struct pst_plugin *d, const char *says)
 static void
 test_sound_descriptors_are_taken(void **state)
 {
-	const struct pst_auth verifier = { .verify = verify };
-	const struct pst_policy policy = { .on_connect = NULL };
+	const struct pst_auth verifier = { .size = sizeof(struct pst_auth), .verify = verify };
+	const struct pst_policy policy = { .size = sizeof(struct pst_policy), .on_connect = NULL };
 	struct pst_plugin d = good;
 
 	(void)state;
@@ -134,12 +134,37 @@ test_head_is_judged_before_anything_else_is_read(void **state)
 }
 
 static void
+test_a_table_of_functions_is_taken_by_its_size(void **state)
+{
+	const struct pst_auth older = { .size = sizeof(uint32_t) * 2 + sizeof(void *),
+		                        .lookup = lookup,
+		                        .verify = verify };
+	struct pst_auth full = { .size = sizeof(full), .lookup = lookup };
+	struct pst_auth copy;
+	struct pst_err err;
+
+	(void)state;
+	memset(&copy, 0xff, sizeof(copy));
+	assert_int_equal(plugin_copy_table(&older, &copy, sizeof(copy), &err), 0);
+	assert_ptr_equal(copy.lookup, lookup);
+	assert_null(copy.verify); /* beyond what the plugin was built with */
+	assert_null(copy.create);
+	full.size++;
+	assert_int_equal(plugin_copy_table(&full, &copy, sizeof(copy), &err), -1);
+	assert_non_null(strstr(err.text, "rule 4: "));
+	full.size = 0; /* forgotten */
+	assert_int_equal(plugin_copy_table(&full, &copy, sizeof(copy), &err), -1);
+}
+
+static void
 test_name_and_kind_are_judged(void **state)
 {
 	static const char *const names[] = { NULL, "", "Plug", "plug-in", "../plug", "plug2" };
-	const struct pst_auth both = { .lookup = lookup, .verify = verify };
-	const struct pst_auth neither = { .lookup = NULL };
-	const struct pst_storage half = { .open = store_open };
+	const struct pst_auth both = { .size = sizeof(struct pst_auth),
+		                       .lookup = lookup,
+		                       .verify = verify };
+	const struct pst_auth neither = { .size = sizeof(struct pst_auth), .lookup = NULL };
+	const struct pst_storage half = { .size = sizeof(struct pst_storage), .open = store_open };
 	struct pst_plugin d;
 	size_t i;
 
@@ -238,6 +263,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sound_descriptors_are_taken),
 		cmocka_unit_test(test_head_is_judged_before_anything_else_is_read),
+		cmocka_unit_test(test_a_table_of_functions_is_taken_by_its_size),
 		cmocka_unit_test(test_name_and_kind_are_judged),
 		cmocka_unit_test(
 			test_tables_that_would_write_outside_the_struct_or_mean_nothing_are_refused),

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -529,6 +531,52 @@ test_full_disk_leaves_a_session_that_can_do_all(void **state)
 	assert_lists(k, "2.b 4\n");
 }
 
+static enum pst_fetch_result
+try_open_now(struct kit *k, struct pst_maildrop **drop_out, struct pst_err *err)
+{
+	const struct pst_maildrop_spec spec = { .path = k->maildir, .user = PST_LIT("user") };
+
+	return drop_open_now(&k->self, &spec, drop_out, err);
+}
+
+static void
+test_poll_that_finds_nothing_new_opens_from_memory_alone(void **state)
+{
+	struct kit *k = *state;
+	struct pst_maildrop *d = NULL, *second = NULL;
+	struct pst_err err;
+	struct statfs fs;
+	char *was, *is;
+
+	assert_int_equal(statfs(k->maildir, &fs), 0);
+	if (fs.f_type != EXT4_SUPER_MAGIC)
+		skip(); /* others may always have to wait */
+	kit_puts(k, "new", "1.a", "a\n");
+	kit_puts(k, "cur", "2.b:2,S", "b\n");
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_WAIT); /* no index yet */
+	d = kit_open(k);
+	was = kit_listing(d);
+	assert_int_equal(try_open_now(k, &second, &err), PST_FETCH_ERROR);
+	assert_int_equal(err.kind, PST_E_IN_USE);
+	drop_close(d);
+
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_OK);
+	is = kit_listing(d);
+	assert_string_equal(is, was);
+	assert_true(drop_closes_now(d));
+	assert_int_equal(kit_try_open(k, &second, &err), -1); /* it has the lock */
+	assert_int_equal(err.kind, PST_E_IN_USE);
+	drop_close(d);
+
+	kit_puts(k, "new", "3.c", "c\n");
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_WAIT);
+	d = kit_open(k); /* the lock was let go */
+	assert_int_equal(drop_count(d), 3);
+	drop_close(d);
+	free(was);
+	free(is);
+}
+
 int
 main(void)
 {
@@ -546,6 +594,7 @@ main(void)
 		T(test_maildir_that_is_something_else_is_refused),
 		T(test_maildir_with_too_many_messages_is_refused),
 		T(test_unchanged_maildir_is_listed_from_the_index),
+		T(test_poll_that_finds_nothing_new_opens_from_memory_alone),
 		T(test_index_damaged_at_any_octet_never_shows),
 		T(test_index_in_a_folder_of_its_own),
 		T(test_read_only_maildir_can_be_read_and_quit_says_so),
