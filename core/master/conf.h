@@ -33,7 +33,7 @@ struct conf_image {
 struct conf {
 	struct pst_arena *arena;
 	struct settings settings;
-	struct conf_image *images[CONF_PARTS]; /* regions; CONF_CORE is NULL: decoded */
+	struct conf_image *images[CONF_PARTS];    /* regions; CONF_CORE is NULL: decoded */
 	struct settings_user users[WORKER_KINDS]; /* as root: who each kind becomes */
 };
 
