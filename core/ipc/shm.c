@@ -62,7 +62,8 @@ slot_failure(struct slot_row *row, struct pst_str text)
 size_t
 board_octets(uint32_t rows)
 {
-	return sizeof(struct board) + (size_t)rows * sizeof(struct session_row);
+	return BOARD_MAX_PARTS * sizeof(struct board_part) +
+	       (size_t)rows * sizeof(struct session_row);
 }
 
 static uint32_t
@@ -100,12 +101,14 @@ release(struct board *b, uint32_t row, uint32_t part)
 }
 
 void
-board_init(struct board *b, uint32_t rows, uint32_t parts)
+board_init(struct board *b, void *shared, uint32_t rows, uint32_t parts)
 {
 	pst_assert(parts > 0 && parts <= BOARD_MAX_PARTS);
 	/* The rows are free as they are mapped: zeros. To write them would take their memory. */
 	b->rows = rows;
 	b->parts = parts;
+	b->part = shared;
+	b->row = (struct session_row *)(void *)(b->part + BOARD_MAX_PARTS);
 }
 
 static void
@@ -131,7 +134,7 @@ board_take(struct board *b, uint32_t part, uint32_t *row_out)
 		return false;
 	start = part_start(b, part);
 	count = part_start(b, part + 1) - start;
-	hint = atomic_load(&b->hint[part]);
+	hint = atomic_load(&b->part[part].hint);
 	for (i = 0; i < count; i++) {
 		uint32_t place = (uint32_t)(((uint64_t)hint + i) % count);
 		struct session_row *r = &b->row[start + place];
@@ -141,12 +144,12 @@ board_take(struct board *b, uint32_t part, uint32_t *row_out)
 			continue;
 		/* Before the row is taken, so that the sweep finds it whenever this worker dies. */
 		atomic_store(&r->kind_slot, owner_of(WORKER_LOGIN, part));
-		if (place + 1 > atomic_load(&b->used[part]))
-			atomic_store(&b->used[part], place + 1);
+		if (place + 1 > atomic_load(&b->part[part].used))
+			atomic_store(&b->part[part].used, place + 1);
 		if (!atomic_compare_exchange_strong(&r->state, &state, SESSION_LOGIN))
 			continue;
 		clear_row(r);
-		atomic_store(&b->hint[part], place + 1);
+		atomic_store(&b->part[part].hint, place + 1);
 		*row_out = start + place;
 		return true;
 	}
@@ -165,8 +168,8 @@ board_free(struct board *b, uint32_t row)
 	release(b, row, part);
 	/* Low rows first, so that memory follows the number of sessions. Two that free at once may
 	 * leave the hint too high: then the search wraps around. */
-	if (place < atomic_load(&b->hint[part]))
-		atomic_store(&b->hint[part], place);
+	if (place < atomic_load(&b->part[part].hint))
+		atomic_store(&b->part[part].hint, place);
 }
 
 void
@@ -185,7 +188,7 @@ board_next(const struct board *b, uint32_t row)
 	while (row < b->rows) {
 		uint32_t part = part_of(b, row);
 
-		if (row - part_start(b, part) < atomic_load(&b->used[part]))
+		if (row - part_start(b, part) < atomic_load(&b->part[part].used))
 			return row;
 		row = part_start(b, part + 1);
 	}

@@ -76,16 +76,24 @@ struct session_row {
 
 #define BOARD_MAX_PARTS 256
 
-struct board {
-	uint32_t rows;
-	uint32_t parts;                         /* each login slot allocates in its own part */
-	_Atomic uint32_t hint[BOARD_MAX_PARTS]; /* private: where in a part to look first */
-	_Atomic uint32_t used[BOARD_MAX_PARTS]; /* private: rows of a part that ever were in use */
-	struct session_row row[];
+/* Private: what the workers of a part remember of it. */
+struct board_part {
+	_Atomic uint32_t hint; /* where to look first */
+	_Atomic uint32_t used; /* rows that ever were in use */
 };
 
+/* A process's own view of the board. Its bounds are not in shared memory: a broken worker may write
+ * any nonsense there, but cannot send another one, or the master, outside the rows. */
+struct board {
+	uint32_t rows;
+	uint32_t parts;          /* each login slot allocates in its own part */
+	struct board_part *part; /* shared */
+	struct session_row *row; /* shared */
+};
+
+/* Shared memory that a board needs, and a board on it, which is zeroed. */
 size_t board_octets(uint32_t rows);
-void board_init(struct board *b, uint32_t rows, uint32_t parts);
+void board_init(struct board *b, void *shared, uint32_t rows, uint32_t parts);
 
 /* A free row of the part, now SESSION_LOGIN and the caller's; false: all are taken. */
 bool board_take(struct board *b, uint32_t part, uint32_t *row_out);

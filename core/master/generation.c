@@ -149,8 +149,8 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 	}
 	make_slots(regions, g);
 	rows = board_rows(g);
-	g->board = region_create(regions, board_octets(rows));
-	board_init(g->board, rows, g->counts[WORKER_LOGIN]);
+	g->board_rows = region_create(regions, board_octets(rows));
+	board_init(&g->board, g->board_rows, rows, g->counts[WORKER_LOGIN]);
 	g->tickets = region_create(regions, sizeof(*g->tickets));
 	ticket_office_init(g->tickets);
 	if (make_channels(g, err) != 0) {
@@ -194,7 +194,7 @@ generation_destroy(struct region_list *regions, struct generation *g)
 	close_pair(g->auth_queue);
 	close_pair(g->mail_queue);
 	region_destroy(regions, g->rows);
-	region_destroy(regions, g->board);
+	region_destroy(regions, g->board_rows);
 	if (g->tickets != NULL)
 		pst_wipe(g->tickets->key, sizeof(g->tickets->key));
 	region_destroy(regions, g->tickets);
@@ -250,8 +250,8 @@ generation_kick(struct generation *g, struct pst_str sid)
 {
 	uint32_t i;
 
-	for (i = board_next(g->board, 0); i < g->board->rows; i = board_next(g->board, i + 1)) {
-		struct session_row *row = &g->board->row[i];
+	for (i = board_next(&g->board, 0); i < g->board.rows; i = board_next(&g->board, i + 1)) {
+		struct session_row *row = &g->board.row[i];
 		uint32_t owner = atomic_load(&row->kind_slot);
 		uint32_t kind = owner >> 16, idx = owner & 0xffff;
 

@@ -53,8 +53,9 @@ struct generation {
 	struct slot *slots[WORKER_KINDS];
 	uint32_t counts[WORKER_KINDS];
 
-	struct slot_row *rows;         /* region: all slots, kind by kind */
-	struct board *board;           /* region */
+	struct slot_row *rows; /* region: all slots, kind by kind */
+	struct board board;
+	void *board_rows;              /* region: what is shared of board */
 	struct ticket_office *tickets; /* region */
 
 	int auth_queue[2];                 /* [0] auth reads, [1] login writes */

@@ -66,8 +66,8 @@ count_sessions(const struct generation *g, struct totals *t)
 {
 	uint32_t i;
 
-	for (i = board_next(g->board, 0); i < g->board->rows; i = board_next(g->board, i + 1)) {
-		const struct session_row *row = &g->board->row[i];
+	for (i = board_next(&g->board, 0); i < g->board.rows; i = board_next(&g->board, i + 1)) {
+		const struct session_row *row = &g->board.row[i];
 		uint32_t state = atomic_load(&row->state);
 
 		if (state == SESSION_FREE || state > SESSION_MAIL)
@@ -203,9 +203,9 @@ report_who(const struct master *m, bool as_json, struct pst_buf *out)
 	                 : "sid               gen state tls        age  retr  dele     octets peer "
 	                   "user\n");
 	for (g = m->newest; g != NULL; g = g->older)
-		for (i = board_next(g->board, 0); i < g->board->rows;
-		     i = board_next(g->board, i + 1)) {
-			const struct session_row *row = &g->board->row[i];
+		for (i = board_next(&g->board, 0); i < g->board.rows;
+		     i = board_next(&g->board, i + 1)) {
+			const struct session_row *row = &g->board.row[i];
 			uint32_t state = atomic_load(&row->state);
 
 			if (state == SESSION_FREE || state > SESSION_MAIL)

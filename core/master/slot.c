@@ -47,7 +47,7 @@ equip_login(struct master *m, struct generation *g, const struct slot *s, struct
 
 	pst_assert(listeners != NULL);
 	env->mail_slots = g->slots[WORKER_MAIL][0].row;
-	env->board = g->board;
+	env->board = &g->board;
 	env->tls = m->tls;
 	env->auth_queue = g->auth_queue[1];
 	env->keys = g->keys[s->idx][0];
@@ -60,7 +60,7 @@ equip_login(struct master *m, struct generation *g, const struct slot *s, struct
 	                                     g->counts[WORKER_LOGIN], listeners, cap);
 	for (i = 0; i < env->listener_count; i++)
 		keep_fd(fds, listeners[i].fd);
-	sp->keep[1] = g->board;
+	sp->keep[1] = g->board_rows;
 	sp->keep[2] = m->tls;
 	sp->images[CONF_POLICY] = g->conf->images[CONF_POLICY];
 }
@@ -83,11 +83,11 @@ equip_auth(struct generation *g, struct spawn *sp, struct fd_list *fds)
 static void
 equip_mail(struct generation *g, struct spawn *sp)
 {
-	sp->env.board = g->board;
+	sp->env.board = &g->board;
 	sp->env.tickets = g->tickets;
 	sp->env.mail_queue = g->mail_queue[0];
 	sp->env.confine = generation_is_pooled(g) ? sandbox_confine : NULL;
-	sp->keep[1] = g->board;
+	sp->keep[1] = g->board_rows;
 	sp->keep[2] = g->tickets;
 	sp->images[CONF_STORAGE] = g->conf->images[CONF_STORAGE];
 }
@@ -323,7 +323,7 @@ slot_bury(struct generation *g, struct slot *s, int status, int64_t now_ms)
 	if (s->kind == WORKER_AUTH)
 		tell_asker(g, s);
 	if (s->kind == WORKER_LOGIN || s->kind == WORKER_MAIL)
-		rows = board_sweep(g->board, s->kind, s->idx);
+		rows = board_sweep(&g->board, s->kind, s->idx);
 	pst_log_debug(NULL, "worker.ended", "worker=%s slot=%u pid=%d how=\"%s\" rows=%u",
 	              worker_kind_names[s->kind], s->idx, (int)s->pid, how, rows);
 	s->pid = 0;

@@ -17,7 +17,9 @@
 #define ROWS 100
 #define PARTS 3
 
-static struct board *board;
+static struct board view;
+static struct board *const board = &view;
+static void *shared;
 
 /* The linker puts this in the place of the random numbers: a key of one repeated octet, another one
  * each time, shows where it was read while it was written. */
@@ -34,8 +36,8 @@ static int
 create_board(void **state)
 {
 	(void)state;
-	board = shm_create(board_octets(ROWS));
-	board_init(board, ROWS, PARTS);
+	shared = shm_create(board_octets(ROWS));
+	board_init(&view, shared, ROWS, PARTS);
 	return 0;
 }
 
@@ -43,7 +45,7 @@ static int
 destroy_board(void **state)
 {
 	(void)state;
-	shm_destroy(board, board_octets(ROWS));
+	shm_destroy(shared, board_octets(ROWS));
 	return 0;
 }
 
@@ -143,15 +145,15 @@ test_walk_visits_used_rows_of_every_part_and_no_others(void **state)
 static void
 test_row_number_that_is_none_changes_nothing(void **state)
 {
-	struct board *copy = malloc(board_octets(ROWS));
+	void *copy = malloc(board_octets(ROWS));
 
 	(void)state;
-	memcpy(copy, board, board_octets(ROWS));
+	memcpy(copy, shared, board_octets(ROWS));
 	board_free(board, ROWS);
 	board_free(board, UINT32_MAX);
 	board_own(board, ROWS, SESSION_MAIL, WORKER_MAIL, 1);
 	board_own(board, UINT32_MAX, SESSION_MAIL, WORKER_MAIL, 1);
-	assert_memory_equal(copy, board, board_octets(ROWS));
+	assert_memory_equal(copy, shared, board_octets(ROWS));
 	free(copy);
 }
 
@@ -217,7 +219,7 @@ test_row_is_given_to_one_process_of_many(void **state)
 	size_t i;
 
 	(void)state;
-	board_init(board, ROWS, 1);
+	board_init(board, shared, ROWS, 1);
 	assert_int_equal(pipe(result), 0);
 	for (i = 0; i < 4; i++) {
 		pids[i] = fork();
@@ -240,6 +242,34 @@ test_row_is_given_to_one_process_of_many(void **state)
 	for (i = 0; i < 4; i++)
 		wait_for(pids[i]);
 	assert_int_equal(taken, ROWS);
+}
+
+/* Whatever a broken worker writes to all that is shared, nobody is led outside of it. */
+static void
+test_nonsense_in_shared_memory_leads_nobody_outside(void **state)
+{
+	static const int fills[] = { 0xff, 0x7f, 0x01, 0x80 };
+	const size_t octets = board_octets(ROWS);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
+		/* Of exactly its size, so that a sanitizer sees what is beyond. */
+		void *exact = malloc(octets);
+		struct board b;
+		uint32_t row, part;
+
+		memset(exact, fills[i], octets);
+		board_init(&b, exact, ROWS, PARTS);
+		for (part = 0; part < PARTS + 1; part++)
+			(void)board_take(&b, part, &row);
+		for (row = board_next(&b, 0); row < ROWS; row = board_next(&b, row + 1))
+			board_own(&b, row, SESSION_LOGIN, WORKER_LOGIN, 0);
+		assert_int_equal(board_sweep(&b, WORKER_LOGIN, 0), ROWS);
+		for (part = 0; part < PARTS; part++)
+			assert_true(board_take(&b, part, &row));
+		free(exact);
+	}
 }
 
 static void
@@ -321,6 +351,7 @@ main(void)
 		TEST(test_sweep_frees_the_rows_of_one_worker_only),
 		TEST(test_rows_of_a_killed_process_are_swept_by_another),
 		TEST(test_row_is_given_to_one_process_of_many),
+		cmocka_unit_test(test_nonsense_in_shared_memory_leads_nobody_outside),
 		cmocka_unit_test(test_what_a_worker_does_is_cut_and_always_ended),
 		cmocka_unit_test(test_key_is_read_whole_while_it_is_renewed),
 		cmocka_unit_test(test_renewed_key_differs_and_raises_the_version),

@@ -105,8 +105,8 @@ rig_create(void)
 	certs_make(r->dir, "default.test", "", "default.test", CERT_EC, 30);
 	fill_settings(r);
 	r->slots = shm_create(SLOTS * sizeof(struct slot_row));
-	r->board = shm_create(board_octets(RIG_ROWS));
-	board_init(r->board, RIG_ROWS, 1);
+	r->board = pst_new(struct board);
+	board_init(r->board, shm_create(board_octets(RIG_ROWS)), RIG_ROWS, 1);
 	r->tls = shm_create(sizeof(struct tls_share));
 	tls_share_renew(r->tls);
 	make_channels(r);
@@ -261,7 +261,8 @@ rig_destroy(struct rig *r)
 	for (i = 0; i < RIG_LISTENERS; i++)
 		close(r->listeners[i].fd);
 	shm_destroy(r->slots, SLOTS * sizeof(struct slot_row));
-	shm_destroy(r->board, board_octets(RIG_ROWS));
+	shm_destroy(r->board->part, board_octets(RIG_ROWS));
+	free(r->board);
 	shm_destroy(r->tls, sizeof(struct tls_share));
 	certs_remove(r->dir);
 	free(r);

@@ -42,8 +42,8 @@ harness_init(struct harness *h)
 	mail_init(&h->mail, &h->loop, &limits);
 	h->mail.emptied = on_emptied;
 	h->mail.arg = h;
-	h->board = pst_alloc(board_octets(ROWS));
-	board_init(h->board, ROWS, 1);
+	h->board = pst_new(struct board);
+	board_init(h->board, pst_alloc(board_octets(ROWS)), ROWS, 1);
 	h->mail.board = h->board;
 	pst_buf_init(&h->got, SIZE_MAX / 2);
 	fake_init(&h->fake);
@@ -67,6 +67,7 @@ harness_clear(struct harness *h)
 	assert_int_equal(h->mail.drop_count, 0);
 	assert_int_equal(uv_loop_close(&h->loop), 0);
 	mail_clear(&h->mail);
+	free(h->board->part);
 	free(h->board);
 	pst_buf_clear(&h->got);
 	fake_clear(&h->fake);

@@ -88,8 +88,8 @@ setup(void **state)
 		                       .keys = -1,
 		                       .mail_queue = -1,
 		                       .confine = confine };
-	st->env.board = shm_create(board_octets(ROWS));
-	board_init(st->env.board, ROWS, 1);
+	st->env.board = pst_new(struct board);
+	board_init(st->env.board, shm_create(board_octets(ROWS)), ROWS, 1);
 	st->env.tickets = shm_create(sizeof(*st->env.tickets));
 	ticket_office_init(st->env.tickets);
 	st->env.wake_fd = eventfd(0, EFD_NONBLOCK);
@@ -200,7 +200,8 @@ teardown(void **state)
 	ticket_desk_destroy(st->desk);
 	shm_destroy(st->rows, 2 * sizeof(*st->rows));
 	shm_destroy(st->confined, sizeof(*st->confined));
-	shm_destroy(st->env.board, board_octets(ROWS));
+	shm_destroy(st->env.board->part, board_octets(ROWS));
+	free(st->env.board);
 	shm_destroy(st->env.tickets, sizeof(*st->env.tickets));
 	free(st);
 	return 0;
