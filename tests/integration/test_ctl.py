@@ -175,6 +175,7 @@ class Configuration(BedCase):
         sample = self.bed.ctl("config", "sample", check=True).stdout
         run = self.check(sample, "-s", "server.plugin_dir=" +
                          self.bed.settings["server.plugin_dir"],
+                         "-s", "tls.directory=" + self.bed.settings["tls.directory"],
                          "-s", "auth.sqlite.database=/var/lib/postern/users.db")
         self.assertEqual(run.returncode, 0, run.stderr)
         shown = self.bed.ctl("config", "show", check=True).stdout
