@@ -41,12 +41,15 @@ class Reporter(unittest.TestResult):
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self.emit(test, "failed", self.failures[-1][1])
+        self.failed.append(self.failures[-1][1])
 
     def addError(self, test, err):
         """Also what goes wrong in setUpClass and in a class's clean-up."""
         super().addError(test, err)
-        self.emit(test, "failed", self.errors[-1][1])
+        if isinstance(test, unittest.TestCase):
+            self.failed.append(self.errors[-1][1])
+        else:
+            self.emit(test, "failed", self.errors[-1][1])
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
