@@ -147,10 +147,11 @@ class Check:
         self.run("unit-" + kind, "make", "-k", "-j%d" % CORES, "check", cwd=where,
                  env={"CMOCKA_MESSAGE_OUTPUT": "TAP"})
         found = 0
-        for at, _, names in sorted(os.walk(os.path.join(where, "tests"))):
-            for name in sorted(n for n in names if n.endswith(".trs")):
-                found += 1
-                self.unit_program(kind, os.path.join(at, name))
+        for top in ("doc", "tests"):
+            for at, _, names in sorted(os.walk(os.path.join(where, top))):
+                for name in sorted(n for n in names if n.endswith(".trs")):
+                    found += 1
+                    self.unit_program(kind, os.path.join(at, name))
         if not found:
             self.result("unit tests, %s" % kind, False, time.monotonic() - start,
                         self.tail("unit-" + kind))
@@ -239,6 +240,8 @@ class Check:
             list(pool.map(one, names))
 
     def static(self):
+        self.step("lint finds what it looks for", "lint", "contrib/lint", "--self-test",
+                  cwd=self.top)
         self.step("lint", "lint", "contrib/lint", cwd=self.top)
         self.step("the example plugins, out of tree", "example-plugin",
                   "contrib/example-plugin/test", os.path.join(self.build, "normal"), cwd=self.src)

@@ -49,7 +49,7 @@ make_tree(void **state)
 
 	(void)state;
 	kernel_abi = landlock_abi();
-	(void)strcpy(top, "/tmp/postern-sandbox-XXXXXX");
+	(void)snprintf(top, sizeof(top), "/tmp/postern-sandbox-XXXXXX");
 	assert_non_null(mkdtemp(top));
 	(void)snprintf(inside, sizeof(inside), "%s/inside", top);
 	(void)snprintf(outside, sizeof(outside), "%s/outside", top);
