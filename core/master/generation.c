@@ -154,6 +154,7 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 	g->tickets = region_create(regions, sizeof(*g->tickets));
 	ticket_office_init(g->tickets);
 	if (make_channels(g, err) != 0) {
+		listen_rollback(listens);
 		g->conf = NULL; /* stays the caller's */
 		generation_destroy(regions, g);
 		return NULL;

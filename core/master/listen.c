@@ -19,6 +19,8 @@ struct place {
 	bool is_systemd; /* not made here: never shut, and shared by all slots */
 	int *fds;
 	uint32_t n;
+	uint32_t had;       /* of n, before the listen_open that goes on */
+	uint32_t committed; /* of n */
 };
 
 struct listen_set {
@@ -32,11 +34,17 @@ listen_create(void)
 	return pst_new(struct listen_set);
 }
 
+/* A worker may have copies: only a shutdown ends the listening at once. Those of the service manager
+ * go on for the next server. */
 static void
 place_close(struct place *p, uint32_t from)
 {
-	while (p->n > from)
-		close(p->fds[--p->n]);
+	while (p->n > from) {
+		p->n--;
+		if (!p->is_systemd)
+			(void)shutdown(p->fds[p->n], SHUT_RDWR);
+		close(p->fds[p->n]);
+	}
 	if (p->n == 0) {
 		free(p->fds);
 		p->fds = NULL;
@@ -243,8 +251,6 @@ static int
 open_place(struct listen_set *l, struct place *p, const struct listener_settings *s, uint32_t slots,
            struct pst_err *err)
 {
-	uint32_t i;
-
 	if (p->n == 0 && probe(l, p, s, err) != 0)
 		return -1;
 	while (p->n < slots && !p->is_systemd) {
@@ -254,21 +260,36 @@ open_place(struct listen_set *l, struct place *p, const struct listener_settings
 			return explain_bind(s, err);
 		add_fd(p, fd);
 	}
-	for (i = 0; i < p->n; i++) /* also those that are there: the backlog may be a new one */
-		if (listen(p->fds[i], (int)s->backlog) != 0)
-			return explain_bind(s, err);
 	return 0;
 }
 
-/* Undoes a listen_open that failed half-way: had[i] sockets were there before at place i. */
+/* Closes all but the first keep(place) sockets of each place, and forgets places without any. */
 static void
-undo(struct listen_set *l, const uint32_t *had, size_t had_n)
+cut_back(struct listen_set *l, uint32_t (*keep)(const struct place *p))
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < l->n; i++)
-		place_close(&l->v[i], i < had_n ? had[i] : 0);
-	l->n = had_n;
+	while (i < l->n) {
+		struct place *p = &l->v[i];
+
+		place_close(p, keep(p));
+		if (p->n > 0)
+			i++;
+		else
+			*p = l->v[--l->n];
+	}
+}
+
+static uint32_t
+keep_committed(const struct place *p)
+{
+	return p->is_systemd ? p->n : p->committed;
+}
+
+static uint32_t
+keep_had(const struct place *p)
+{
+	return p->had;
 }
 
 static int
@@ -292,15 +313,12 @@ check_doubles(const struct settings *s, struct pst_err *err)
 int
 listen_open(struct listen_set *l, const struct settings *s, uint32_t slots, struct pst_err *err)
 {
-	size_t had_n = l->n;
-	uint32_t *had = pst_new_array(uint32_t, had_n + 1);
 	size_t i;
-	int rc = -1;
 
-	for (i = 0; i < had_n; i++)
-		had[i] = l->v[i].n;
 	if (check_doubles(s, err) != 0)
-		goto out;
+		return -1;
+	for (i = 0; i < l->n; i++)
+		l->v[i].had = l->v[i].n;
 	for (i = 0; i < s->listener_count; i++) {
 		const struct listener_settings *ls = &s->listeners[i];
 		struct sockaddr_storage addr;
@@ -308,19 +326,32 @@ listen_open(struct listen_set *l, const struct settings *s, uint32_t slots, stru
 		struct place *p;
 
 		if (pst_addr_parse(ls->address, (uint16_t)ls->port, &addr, &addr_len, err) != 0)
-			goto out;
+			goto failed;
 		p = find_place(l, &addr);
 		if (p == NULL)
 			p = add_place(l, &addr, addr_len);
 		if (open_place(l, p, ls, slots, err) != 0)
-			goto out;
+			goto failed;
 	}
-	rc = 0;
-out:
-	if (rc != 0)
-		undo(l, had, had_n);
-	free(had);
-	return rc;
+	return 0;
+failed:
+	cut_back(l, keep_had);
+	return -1;
+}
+
+void
+listen_commit(struct listen_set *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		l->v[i].committed = l->v[i].n;
+}
+
+void
+listen_rollback(struct listen_set *l)
+{
+	cut_back(l, keep_committed);
 }
 
 static const struct place *
@@ -333,6 +364,23 @@ place_of(const struct listen_set *l, const struct listener_settings *s)
 	if (pst_addr_parse(s->address, (uint16_t)s->port, &addr, &addr_len, &err) != 0)
 		return NULL;
 	return find_place(l, &addr);
+}
+
+int
+listen_start(struct listen_set *l, const struct settings *s, struct pst_err *err)
+{
+	size_t i;
+	uint32_t f;
+
+	for (i = 0; i < s->listener_count; i++) {
+		const struct place *p = place_of(l, &s->listeners[i]);
+
+		/* Also those that listen already: the backlog may be a new one. */
+		for (f = 0; p != NULL && f < p->n; f++)
+			if (listen(p->fds[f], (int)s->listeners[i].backlog) != 0)
+				return explain_bind(&s->listeners[i], err);
+	}
+	return 0;
 }
 
 size_t
@@ -377,7 +425,6 @@ void
 listen_close_others(struct listen_set *l, const struct settings *s)
 {
 	size_t i, kept = 0;
-	uint32_t f;
 
 	for (i = 0; i < l->n; i++) {
 		struct place *p = &l->v[i];
@@ -386,8 +433,6 @@ listen_close_others(struct listen_set *l, const struct settings *s)
 			l->v[kept++] = *p;
 			continue;
 		}
-		for (f = 0; f < p->n; f++)
-			(void)shutdown(p->fds[f], SHUT_RDWR);
 		place_close(p, 0);
 	}
 	l->n = kept;

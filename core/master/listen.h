@@ -24,10 +24,19 @@ void listen_destroy(struct listen_set *l); /* closes all; accepts NULL */
  * they are used where a listener's address and port are theirs. */
 void listen_adopt(struct listen_set *l);
 
-/* Makes what the listeners of s need for so many login slots. -1 with err, which names listener,
- * address and port and says what to do; what was made is closed again. */
+/* Binds what the listeners of s need for so many login slots; nobody can connect to what is new
+ * yet. -1 with err, which names listener, address and port and says what to do; what was made is
+ * closed again. */
 int listen_open(struct listen_set *l, const struct settings *s, uint32_t slots,
                 struct pst_err *err);
+
+/* From now on connections come: when everything behind them is ready. -1 as above, nothing undone. */
+int listen_start(struct listen_set *l, const struct settings *s, struct pst_err *err);
+
+/* What was opened since the last commit stays, or is closed again: a socket that no worker polls
+ * would swallow its share of the connections. */
+void listen_commit(struct listen_set *l);
+void listen_rollback(struct listen_set *l);
 
 /* Which sockets login slot idx of slots polls; out is as long as settings need: at most cap.
  * Returns how many. */

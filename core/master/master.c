@@ -99,6 +99,7 @@ on_live(struct master *m, int64_t now_ms)
 	struct generation *g;
 
 	log_ready(m);
+	listen_commit(m->listens);
 	m->listens_closed = false;
 	for (g = m->newest->older; g != NULL; g = g->older)
 		supervise_drain(g, now_ms);
@@ -115,17 +116,17 @@ on_failed(struct master *m, struct generation *g)
 
 	(void)snprintf(text, sizeof(text), "%s\n", g->failure);
 	if (!m->was_ready) {
-		if (!m->stopping)
+		if (!m->stopping) {
 			pst_log_error(NULL, "server.not_started", "reason=\"%s\"", g->failure);
-		m->exit_status = 1;
+			m->exit_status = 1;
+		}
 		m->stopping = true;
 		return;
 	}
+	listen_rollback(m->listens);
 	pst_log_error(NULL, "reload.failed", "reason=\"%s\" still=%u", g->failure,
 	              g->older != NULL ? g->older->number : 0);
 	control_reload_done(m->control, m->reload_serial, false, text);
-	if (g->older != NULL) /* sockets that only the failed one had */
-		listen_close_others(m->listens, &g->older->conf->settings);
 	notify_state("READY=1");
 }
 

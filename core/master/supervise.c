@@ -10,6 +10,7 @@
 #include "master/master.h"
 
 #define START_LIMIT_MS 30000
+#define START_LIMIT_TEXT "30 seconds"
 #define STOP_GRACE_MS 2000  /* between the order to stop and SIGKILL */
 #define AUTH_GRACE_MS 500   /* the worker's own deadline comes first */
 #define STARTING_TICK_MS 20 /* in case a worker's wake-up is lost */
@@ -87,16 +88,28 @@ all_ready(const struct generation *g, enum worker_kind kind)
 }
 
 static void
-advance_start(struct generation *g, int64_t now_ms)
+fail_start(struct generation *g, const char *reason)
 {
+	g->phase = GEN_FAILED;
+	(void)snprintf(g->failure, sizeof(g->failure), "%s", reason);
+}
+
+static void
+advance_start(struct master *m, struct generation *g, int64_t now_ms)
+{
+	struct pst_err err;
+
 	if (g->phase == GEN_STARTING) {
 		each_slot(g, WORKER_KEYS, want_now);
 		each_slot(g, WORKER_AUTH, want_now);
 		if (!generation_is_pooled(g))
 			each_slot(g, WORKER_MAIL, want_now);
 		if (all_ready(g, WORKER_KEYS) && all_ready(g, WORKER_AUTH) &&
-		    all_ready(g, WORKER_MAIL))
+		    all_ready(g, WORKER_MAIL)) {
 			g->phase = GEN_OPENING;
+			if (listen_start(m->listens, &g->conf->settings, &err) != 0)
+				fail_start(g, err.text);
+		}
 	}
 	if (g->phase == GEN_OPENING) {
 		each_slot(g, WORKER_LOGIN, want_now);
@@ -105,12 +118,8 @@ advance_start(struct generation *g, int64_t now_ms)
 			return;
 		}
 	}
-	if (now_ms - g->made_ms > START_LIMIT_MS) {
-		g->phase = GEN_FAILED;
-		(void)snprintf(g->failure, sizeof(g->failure),
-		               "not all workers were ready after %d seconds",
-		               START_LIMIT_MS / 1000);
-	}
+	if (now_ms - g->made_ms > START_LIMIT_MS)
+		fail_start(g, "not all workers were ready after " START_LIMIT_TEXT);
 }
 
 void
@@ -133,8 +142,7 @@ supervise_drain(struct generation *g, int64_t now_ms)
 	if (g->phase == GEN_DRAINING || g->phase == GEN_EMPTYING || g->phase == GEN_FAILED)
 		return;
 	if (g->phase != GEN_LIVE) { /* nobody was let in */
-		g->phase = GEN_FAILED;
-		(void)snprintf(g->failure, sizeof(g->failure), "the server was told to stop");
+		fail_start(g, "the server was told to stop");
 		return;
 	}
 	g->phase = GEN_DRAINING;
@@ -166,20 +174,32 @@ advance_drain(struct generation *g, int64_t now_ms)
 
 /* ---- What may take too long, and what must be there before it is needed ---- */
 
+/* When this worker's request has taken too long; INT64_MAX where it has none. */
+static int64_t
+auth_deadline_ms(const struct generation *g, const struct slot *s)
+{
+	int64_t since = atomic_load(&s->row->busy_since_ms);
+
+	/* The worker writes it: nonsense must not overflow. */
+	if (s->pid == 0 || s->killed || since <= 0 || since > pst_now_ms())
+		return INT64_MAX;
+	return since + g->conf->settings.auth.timeout + AUTH_GRACE_MS;
+}
+
 static void
 end_slow_auth(struct generation *g, int64_t now_ms)
 {
-	int64_t limit = g->conf->settings.auth.timeout + AUTH_GRACE_MS;
 	uint32_t i;
 
 	for (i = 0; i < g->counts[WORKER_AUTH]; i++) {
 		struct slot *s = &g->slots[WORKER_AUTH][i];
-		int64_t since = atomic_load(&s->row->busy_since_ms);
 
-		if (s->pid == 0 || s->killed || since == 0 || now_ms - since < limit)
+		if (now_ms < auth_deadline_ms(g, s))
 			continue;
 		pst_log_error(NULL, "auth.timeout", "slot=%u pid=%d took_ms=%lld doing=\"%.63s\"",
-		              s->idx, (int)s->pid, (long long)(now_ms - since), s->row->doing);
+		              s->idx, (int)s->pid,
+		              (long long)(now_ms - atomic_load(&s->row->busy_since_ms)),
+		              s->row->doing);
 		kill_slot(s);
 	}
 }
@@ -231,7 +251,7 @@ supervise_tick(struct master *m, struct generation *g, int64_t now_ms)
 	int kind;
 
 	if (g->phase == GEN_STARTING || g->phase == GEN_OPENING)
-		advance_start(g, now_ms);
+		advance_start(m, g, now_ms);
 	if (g->phase == GEN_DRAINING || g->phase == GEN_EMPTYING)
 		advance_drain(g, now_ms);
 	if (g->phase == GEN_FAILED) {
@@ -261,6 +281,8 @@ supervise_due(const struct generation *g)
 		return pst_now_ms() + STARTING_TICK_MS;
 	if (g->phase == GEN_DRAINING || g->phase == GEN_EMPTYING)
 		due = g->kill_at_ms != 0 ? g->kill_at_ms : g->deadline_ms;
+	for (i = 0; i < g->counts[WORKER_AUTH]; i++)
+		due = earlier(due, auth_deadline_ms(g, &g->slots[WORKER_AUTH][i]));
 	for (kind = 0; kind < WORKER_KINDS; kind++)
 		for (i = 0; i < g->counts[kind]; i++)
 			if (g->slots[kind][i].pid == 0 && g->slots[kind][i].start_at_ms >= 0)

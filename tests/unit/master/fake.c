@@ -165,6 +165,8 @@ fake_run(const struct worker_env *env)
 		slot_failure(env->self, PST_LIT("the test wants it so"));
 		return 1;
 	}
+	while (atomic_load(&fake->slow_start))
+		(void)poll(NULL, 0, 5);
 	slot_doing(env->self, PST_LIT("waiting"));
 	tell(env, SLOT_READY);
 	for (;;) {

@@ -23,6 +23,7 @@ struct fake {
 	_Atomic uint32_t starts[WORKER_KINDS];
 	_Atomic uint32_t fail_starts[WORKER_KINDS]; /* so many more starts end with status 1 */
 	_Atomic uint32_t act[WORKER_KINDS];         /* enum fake_act, taken by one worker */
+	_Atomic uint32_t slow_start;                /* workers are never ready */
 	_Atomic uint32_t hold;                      /* login workers have a client that stays */
 	_Atomic uint32_t deaf;                      /* workers do not obey orders to stop */
 	_Atomic uint32_t temp_replies; /* auth replies that login got, of kind PST_E_TEMP */

@@ -62,6 +62,13 @@ answers(uint16_t port)
 	return fd >= 0;
 }
 
+/* Opens and starts. */
+static int
+open_all(struct listen_set *l, const struct settings *s, uint32_t slots, struct pst_err *err)
+{
+	return listen_open(l, s, slots, err) == 0 ? listen_start(l, s, err) : -1;
+}
+
 static void
 test_each_slot_has_a_socket_of_each_listener(void **state)
 {
@@ -72,7 +79,7 @@ test_each_slot_has_a_socket_of_each_listener(void **state)
 	struct pst_err err;
 
 	(void)state;
-	assert_int_equal(listen_open(l, &s, 3, &err), 0);
+	assert_int_equal(open_all(l, &s, 3, &err), 0);
 	assert_int_equal(listen_of_slot(l, &s, 1, 3, v, CAP), 2);
 	assert_int_equal(v[0].listener, 0);
 	assert_int_equal(v[1].listener, 1);
@@ -92,12 +99,12 @@ test_fewer_slots_share_all_sockets_and_more_slots_get_new_ones(void **state)
 	struct pst_err err;
 
 	(void)state;
-	assert_int_equal(listen_open(l, &s, 4, &err), 0);
-	assert_int_equal(listen_open(l, &s, 3, &err), 0);
+	assert_int_equal(open_all(l, &s, 4, &err), 0);
+	assert_int_equal(open_all(l, &s, 3, &err), 0);
 	assert_int_equal(count_different(l, &s, 3), 4);
 	assert_int_equal(listen_of_slot(l, &s, 0, 3, v, CAP), 2);
 	assert_int_equal(listen_of_slot(l, &s, 2, 3, v, CAP), 1);
-	assert_int_equal(listen_open(l, &s, 6, &err), 0);
+	assert_int_equal(open_all(l, &s, 6, &err), 0);
 	assert_int_equal(count_different(l, &s, 6), 6);
 	listen_destroy(l);
 }
@@ -114,15 +121,15 @@ test_a_port_that_is_taken_is_named_and_nothing_is_left(void **state)
 	char port[16];
 
 	(void)state;
-	assert_int_equal(listen_open(taken, &other, 1, &err), 0);
-	assert_int_equal(listen_open(l, &s, 2, &err), -1);
+	assert_int_equal(open_all(taken, &other, 1, &err), 0);
+	assert_int_equal(open_all(l, &s, 2, &err), -1);
 	(void)snprintf(port, sizeof(port), "port %u", ports[1]);
 	assert_non_null(strstr(err.text, "listener.second"));
 	assert_non_null(strstr(err.text, port));
 	assert_int_equal(listen_of_slot(l, &s, 0, 2, v, CAP), 0);
 	assert_false(answers(ports[0]));
 	listen_destroy(taken);
-	assert_int_equal(listen_open(l, &s, 2, &err), 0); /* free again */
+	assert_int_equal(open_all(l, &s, 2, &err), 0); /* free again */
 	listen_destroy(l);
 }
 
@@ -137,13 +144,52 @@ test_a_failed_addition_keeps_what_was_there(void **state)
 	struct pst_err err;
 
 	(void)state;
-	assert_int_equal(listen_open(taken, &other, 1, &err), 0);
-	assert_int_equal(listen_open(l, &one, 2, &err), 0);
-	assert_int_equal(listen_open(l, &both, 4, &err), -1);
+	assert_int_equal(open_all(taken, &other, 1, &err), 0);
+	assert_int_equal(open_all(l, &one, 2, &err), 0);
+	assert_int_equal(open_all(l, &both, 4, &err), -1);
 	assert_int_equal(count_different(l, &one, 2), 2);
 	assert_true(answers(ports[0]));
 	listen_destroy(l);
 	listen_destroy(taken);
+}
+
+static void
+test_nobody_can_connect_before_the_start(void **state)
+{
+	const uint16_t ports[] = { free_port() };
+	const struct settings s = settings_with(1, ports);
+	struct listen_set *l = listen_create();
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(listen_open(l, &s, 2, &err), 0);
+	assert_false(answers(ports[0]));
+	assert_int_equal(listen_start(l, &s, &err), 0);
+	assert_true(answers(ports[0]));
+	listen_destroy(l);
+}
+
+static void
+test_a_rollback_leaves_what_was_committed(void **state)
+{
+	const uint16_t ports[] = { free_port(), free_port() };
+	const struct settings one = settings_with(1, ports);
+	const struct settings both = settings_with(2, ports);
+	struct listen_set *l = listen_create();
+	struct pst_err err;
+	int i;
+
+	(void)state;
+	assert_int_equal(open_all(l, &one, 2, &err), 0);
+	listen_commit(l);
+	assert_int_equal(open_all(l, &both, 5, &err), 0);
+	listen_rollback(l);
+	assert_int_equal(count_different(l, &one, 2), 2);
+	assert_int_equal(count_different(l, &both, 2), 2);
+	assert_false(answers(ports[1]));
+	for (i = 0; i < 50; i++)
+		assert_true(answers(ports[0]));
+	listen_destroy(l);
 }
 
 static void
@@ -156,7 +202,7 @@ test_two_listeners_of_one_place_are_refused(void **state)
 	struct pst_err err;
 
 	(void)state;
-	assert_int_equal(listen_open(l, &s, 1, &err), -1);
+	assert_int_equal(open_all(l, &s, 1, &err), -1);
 	assert_non_null(strstr(err.text, "listener.first and listener.second"));
 	listen_destroy(l);
 }
@@ -171,7 +217,7 @@ test_an_address_that_is_not_here_is_refused_with_a_hint(void **state)
 
 	(void)state;
 	s.listeners[0].address = "192.0.2.77"; /* RFC 5737: nobody's */
-	assert_int_equal(listen_open(l, &s, 1, &err), -1);
+	assert_int_equal(open_all(l, &s, 1, &err), -1);
 	assert_non_null(strstr(err.text, "ip addr"));
 	listen_destroy(l);
 }
@@ -188,7 +234,7 @@ test_closing_others_ends_them_in_every_process(void **state)
 	int copy;
 
 	(void)state;
-	assert_int_equal(listen_open(l, &both, 1, &err), 0);
+	assert_int_equal(open_all(l, &both, 1, &err), 0);
 	assert_int_equal(listen_of_slot(l, &both, 0, 1, v, CAP), 2);
 	copy = dup(v[1].fd); /* as a draining worker holds one */
 	listen_close_others(l, &first);
@@ -215,7 +261,7 @@ test_ipv6_and_ipv4_wildcards_stand_side_by_side(void **state)
 	s.listeners[1].address = "::";
 	if (access("/proc/net/if_inet6", F_OK) != 0)
 		skip();
-	assert_int_equal(listen_open(l, &s, 2, &err), 0);
+	assert_int_equal(open_all(l, &s, 2, &err), 0);
 	assert_int_equal(count_different(l, &s, 2), 4);
 	listen_describe(&s, text, sizeof(text));
 	assert_non_null(strstr(text, "second=[::]:"));
@@ -233,7 +279,7 @@ adopt_in_child(uint16_t port)
 	struct pst_err err;
 	char pid[16];
 
-	if (listen_open(made, &s, 1, &err) != 0 || listen_of_slot(made, &s, 0, 1, v, CAP) != 1)
+	if (open_all(made, &s, 1, &err) != 0 || listen_of_slot(made, &s, 0, 1, v, CAP) != 1)
 		return 1;
 	if (v[0].fd != 3 && dup2(v[0].fd, 3) < 0)
 		return 2;
@@ -241,7 +287,7 @@ adopt_in_child(uint16_t port)
 	(void)setenv("LISTEN_PID", pid, 1);
 	(void)setenv("LISTEN_FDS", "1", 1);
 	listen_adopt(l);
-	if (getenv("LISTEN_FDS") != NULL || listen_open(l, &s, 3, &err) != 0)
+	if (getenv("LISTEN_FDS") != NULL || open_all(l, &s, 3, &err) != 0)
 		return 3;
 	if (listen_of_slot(l, &s, 2, 3, v, CAP) != 1 || v[0].fd != 3) /* all slots have it */
 		return 4;
@@ -273,6 +319,8 @@ main(void)
 		cmocka_unit_test(test_fewer_slots_share_all_sockets_and_more_slots_get_new_ones),
 		cmocka_unit_test(test_a_port_that_is_taken_is_named_and_nothing_is_left),
 		cmocka_unit_test(test_a_failed_addition_keeps_what_was_there),
+		cmocka_unit_test(test_nobody_can_connect_before_the_start),
+		cmocka_unit_test(test_a_rollback_leaves_what_was_committed),
 		cmocka_unit_test(test_two_listeners_of_one_place_are_refused),
 		cmocka_unit_test(test_an_address_that_is_not_here_is_refused_with_a_hint),
 		cmocka_unit_test(test_closing_others_ends_them_in_every_process),

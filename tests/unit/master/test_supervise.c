@@ -120,6 +120,25 @@ test_a_worker_that_fails_once_at_start_is_tried_again(void **state)
 	assert_int_equal(server_count(&server, "keys", "ready"), 2);
 }
 
+static bool
+has_started_auth(struct server *s)
+{
+	return s->fake->starts[WORKER_AUTH] > 0;
+}
+
+static void
+test_a_stop_during_the_start_is_no_failure(void **state)
+{
+	(void)state;
+	server_prepare(&server, SMALL);
+	server.fake->slow_start = 1;
+	server_start(&server);
+	assert_true(wait_until(has_started_auth, &server));
+	assert_int_equal(kill(server.pid, SIGTERM), 0);
+	assert_true(server_wait_end(&server, 5000));
+	assert_true(WIFEXITED(server.status) && WEXITSTATUS(server.status) == 0);
+}
+
 static void
 test_a_second_server_is_refused_and_changes_nothing(void **state)
 {
@@ -258,7 +277,7 @@ test_a_slow_auth_worker_is_killed_and_its_asker_told(void **state)
 	server.fake->act[WORKER_AUTH] = ACT_BUSY;
 	assert_true(wait_until(asker_was_told, &server));
 	assert_int_equal(server.fake->temp_request, 4711);
-	assert_in_range(pst_now_ms() - since, 1000, 4000); /* auth.timeout is 1s here */
+	assert_in_range(pst_now_ms() - since, 1000, 3000); /* auth.timeout is 1s here */
 	watched_kind = "auth";
 	old_pid = 0;
 	assert_true(wait_until(is_replaced, &server));
@@ -298,6 +317,12 @@ is_first_draining(struct server *s)
 	       NULL;
 }
 
+static bool
+has_two_logins_draining(struct server *s)
+{
+	return server_count(s, "login", "draining") == 2;
+}
+
 static void
 test_a_reload_lets_the_old_generation_finish(void **state)
 {
@@ -309,7 +334,7 @@ test_a_reload_lets_the_old_generation_finish(void **state)
 	assert_string_equal(server_ask(&server, "reload", &ok), "");
 	assert_true(ok);
 	assert_true(is_first_draining(&server));
-	assert_int_equal(server_count(&server, "login", "draining"), 2);
+	assert_true(wait_until(has_two_logins_draining, &server));
 	assert_int_equal(server_count(&server, "login", "ready"), 2);
 	assert_int_equal(server_count(&server, "auth", "ready"), 4); /* the old ones are needed */
 	server.fake->hold = 0;
@@ -360,6 +385,32 @@ test_a_generation_that_does_not_start_leaves_the_old_one(void **state)
 	assert_int_equal(server.fake->orders[ORDER_DRAIN], 0);
 	assert_string_equal(server_ask(&server, "reload", &ok), "");
 	assert_true(ok);
+}
+
+/* Its sockets would take their share of the connections, and nobody would accept them. */
+static void
+test_a_generation_that_does_not_start_leaves_no_socket(void **state)
+{
+	static const char more[] =
+		"login: { workers = 6; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"
+		"mail: { workers = 1; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n";
+	char answer[8];
+	bool ok;
+	int i;
+
+	(void)state;
+	start(SMALL);
+	server_write_conf(&server, more);
+	server.fake->fail_starts[WORKER_LOGIN] = 1000;
+	(void)server_ask(&server, "reload", &ok);
+	assert_false(ok);
+	for (i = 0; i < 40; i++) {
+		int fd = connect_port(server.port);
+
+		assert_true(fd >= 0);
+		assert_int_equal(recv(fd, answer, sizeof(answer), 0), 5);
+		close(fd);
+	}
 }
 
 static void
@@ -541,6 +592,7 @@ main(void)
 		CASE(test_a_worker_has_its_own_descriptors_and_no_others),
 		CASE(test_a_worker_that_cannot_start_ends_the_server_with_its_reason),
 		CASE(test_a_worker_that_fails_once_at_start_is_tried_again),
+		CASE(test_a_stop_during_the_start_is_no_failure),
 		CASE(test_a_second_server_is_refused_and_changes_nothing),
 		CASE(test_sigterm_waits_for_sessions_and_a_second_one_does_not),
 		CASE(test_a_stopping_server_refuses_connections),
@@ -552,6 +604,7 @@ main(void)
 		CASE(test_a_reload_lets_the_old_generation_finish),
 		CASE(test_a_bad_configuration_is_told_and_the_old_one_stays),
 		CASE(test_a_generation_that_does_not_start_leaves_the_old_one),
+		CASE(test_a_generation_that_does_not_start_leaves_no_socket),
 		CASE(test_a_hangup_reloads_too),
 		CASE(test_no_waiting_connection_is_lost_when_logins_become_fewer),
 		CASE(test_a_listener_that_goes_is_closed_and_a_new_one_opened),
