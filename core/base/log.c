@@ -145,8 +145,8 @@ void
 pst_log_vwrite(enum pst_log_level level, const struct pst_log *ctx, const char *event,
                const char *fmt, va_list ap)
 {
-	char line[LINE_MAX_OCTETS];
-	char text[1024];
+	char line[LINE_MAX_OCTETS] PST_UNINITIALIZED;
+	char text[1024] PST_UNINITIALIZED;
 	const size_t limit = sizeof(line) - 1; /* the last octet is the line feed's */
 	size_t n;
 

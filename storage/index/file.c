@@ -67,7 +67,7 @@ static const char *
 load_fd(struct index *ix, int fd, size_t max)
 {
 	struct mem mem = { NULL, 0 };
-	char first[FIRST_READ];
+	char first[FIRST_READ] PST_UNINITIALIZED;
 	ssize_t got = read(fd, first, sizeof(first));
 
 	if (got < 0)
@@ -86,7 +86,7 @@ bool
 index_load_cached(struct index *ix, int fd)
 {
 	struct mem mem = { NULL, 0 };
-	char first[FIRST_READ];
+	char first[FIRST_READ] PST_UNINITIALIZED;
 	struct iovec iov = { first, sizeof(first) };
 	ssize_t got = preadv2(fd, &iov, 1, 0, RWF_NOWAIT);
 	uint64_t said;

@@ -7,6 +7,8 @@
 #define PST_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define PST_MUST_USE __attribute__((warn_unused_result))
 #define PST_NORETURN __attribute__((noreturn))
+/* A large buffer on a hot path, written before it is read: the build zeroes locals otherwise. */
+#define PST_UNINITIALIZED __attribute__((uninitialized))
 #define PST_UNUSED __attribute__((unused))
 
 /* The one symbol that a plugin shows. */
