@@ -315,11 +315,12 @@ void
 chain_ask(struct chain *c, const struct pst_auth_query *query, const struct pst_str *password,
           struct pst_arena *arena, const struct chain_watch *watch, struct chain_answer *out)
 {
-	struct question q = { c, query, password, arena, out, false };
+	struct question q;
 	size_t idx;
 
 	memset(out, 0, sizeof(*out));
 	out->verdict = CHAIN_UNKNOWN;
+	q = (struct question){ c, query, password, arena, out, false };
 	for (idx = 0; idx < c->n && out->verdict == CHAIN_UNKNOWN; idx++)
 		ask_backend(&q, idx, watch);
 	if (out->verdict == CHAIN_UNKNOWN) {

@@ -278,7 +278,7 @@ ctl_user_add(struct ctl *c, int argc, char **argv)
 static int
 change_password(struct request *r)
 {
-	struct pst_str credential;
+	struct pst_str credential = { "", 0 };
 	int status;
 
 	if (r->auth->user_passwd == NULL)

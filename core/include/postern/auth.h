@@ -87,7 +87,7 @@ struct pst_auth {
 	int (*probe)(void *self, struct pst_err *err);
 
 	/* Makes what is missing so that users can be added (an empty database with its schema).
-	 * `posternctl user add --create`. May be NULL. */
+	 * `posternctl user add` calls it where a file of a WRITE_PATH setting is missing. May be NULL. */
 	int (*create)(void *self, struct pst_err *err);
 };
 
