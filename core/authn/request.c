@@ -94,7 +94,7 @@ show_idle(const struct worker_env *env)
 {
 	atomic_store(&env->self->busy_since_ms, 0);
 	atomic_store(&env->self->state, SLOT_READY);
-	slot_doing(env->self, PST_LIT(""));
+	slot_doing(env->self, PST_LIT("waiting"));
 }
 
 /* If the plugin crashes or hangs, this is what the log can say. */

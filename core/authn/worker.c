@@ -130,6 +130,7 @@ tell_ready(const struct worker_env *env)
 {
 	const uint64_t one = 1;
 
+	slot_doing(env->self, PST_LIT("waiting"));
 	atomic_store(&env->self->state, SLOT_READY);
 	if (env->wake_fd >= 0 && write(env->wake_fd, &one, sizeof(one)) < 0)
 		return; /* full: the master is awake already */

@@ -241,6 +241,7 @@ mail_serve(const struct worker_env *env, struct handoff_desk *desk, const struct
 		sv->is_draining = true;
 		handoff_start(env, &sv->mail, only);
 	} else {
+		slot_doing(env->self, PST_LIT("waiting"));
 		mail_tell_state(env, SLOT_READY);
 	}
 	(void)uv_run(&sv->loop, UV_RUN_DEFAULT);

@@ -166,6 +166,7 @@ mail_single_run(const struct worker_env *env)
 	sp->env = env;
 	rc = prepare(sp, &err);
 	if (rc == 0) {
+		slot_doing(env->self, PST_LIT("waiting"));
 		mail_tell_state(env, SLOT_READY);
 		rc = wait_for_handoff(sp, &h, &err);
 	}
