@@ -108,15 +108,9 @@ int scan_init(struct scan *s, const struct maildir *self, const struct index *kn
               const int dirfd[PLACE_BOTH], struct pst_err *err);
 void scan_clear(struct scan *s);
 
-/* Reads the places of the mask (1 << PLACE_NEW, …); known messages of the others count as seen. -1
- * (PST_E_TEMP, PST_E_PERM): a directory cannot be read, or there are too many messages. */
-int scan_round(struct scan *s, unsigned mask, struct pst_err *err);
-
-/* Whether no file can have hidden from the last round: nothing changed around it. */
-bool scan_is_conclusive(const struct scan *s);
-
-/* Whether a listed message was not seen in any round. */
-bool scan_misses_listed(const struct scan *s);
+/* A name that a directory shows: a known message's, a fresh one's, or a second file's. */
+int scan_on_name(struct scan *s, unsigned place, struct pst_str name, uint64_t ino,
+                 struct pst_err *err);
 
 /* Which twins of the last round are really there, both: marks them. Others were renamed between two
  * looks. Only those remain in twins. */
@@ -128,6 +122,18 @@ int scan_add_again(struct scan *s, uint32_t known, struct pst_err *err);
 /* Name and place of a message, by its id as in struct scan_twin. */
 struct pst_str scan_name(const struct scan *s, uint32_t id, uint32_t *place_out);
 struct pst_str scan_file_name(const struct scan *s, uint32_t file);
+
+/* ---- round.c ---- */
+
+/* Reads the places of the mask (1 << PLACE_NEW, …); known messages of the others count as seen. -1
+ * (PST_E_TEMP, PST_E_PERM): a directory cannot be read, or there are too many messages. */
+int scan_round(struct scan *s, unsigned mask, struct pst_err *err);
+
+/* Whether no file can have hidden from the last round: nothing changed around it. */
+bool scan_is_conclusive(const struct scan *s);
+
+/* Whether a listed message was not seen in any round. */
+bool scan_misses_listed(const struct scan *s);
 
 /* ---- measure.c ---- */
 

@@ -51,8 +51,17 @@ host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, boo
 	struct pop3_size size;
 	uint64_t left = length;
 
-	if (measuring != NULL)
+	if (measuring != NULL) {
+		void (*hook)(struct kit *) = measuring->on_measure;
+
 		measuring->measured++;
+		measuring->on_measure = NULL;
+		if (hook != NULL)
+			hook(measuring);
+		errno = measuring->measure_errno;
+		if (errno != 0)
+			return pst_err_sys(err, PST_E_TEMP, "read");
+	}
 	pop3_size_init(&size);
 	while (left > 0) {
 		size_t want = left < sizeof(buf) ? (size_t)left : sizeof(buf);

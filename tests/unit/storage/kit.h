@@ -21,6 +21,8 @@ struct kit {
 	char root[64];     /* a new folder */
 	char maildir[128]; /* root/Maildir, with new/ and cur/ in it */
 	atomic_int logged, warned, measured;
+	int measure_errno;                 /* not 0: reading a message fails so */
+	void (*on_measure)(struct kit *k); /* not NULL: called once, then it is NULL */
 	char last_event[64];
 	char last_text[512];
 };
