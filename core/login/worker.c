@@ -343,8 +343,9 @@ end_loop(struct login *l)
 	while (l->clients != NULL)
 		client_free(l->clients);
 	uv_walk(&l->loop, close_handle, NULL);
-	(void)uv_run(&l->loop, UV_RUN_DEFAULT);
-	(void)uv_loop_close(&l->loop);
+	do { /* a uv_stop that came late ends a run before it has begun */
+		(void)uv_run(&l->loop, UV_RUN_DEFAULT);
+	} while (uv_loop_close(&l->loop) == UV_EBUSY);
 }
 
 static void
