@@ -24,36 +24,30 @@ struct sql_texts {
 #define SQL_KEYS(conf, at)                                                                         \
 	SQL_KEY(conf, at, "lookup_query", lookup, SQL_LOOKUP,                                      \
 	        "Finds a user. Parameters: :user, :local_part, :domain (as folded to lower "       \
-	        "case), "                                                                          \
-	        ":remote_ip, :local_ip, :sni. Columns, by name: password (with its {SCHEME}, or "  \
-	        "in "                                                                              \
-	        "auth.default_scheme; NULL: this user cannot log in), and if there are such: "     \
-	        "maildrop (a location as in mail.location), uid, gid, enabled, reason, user (the " \
-	        "name that the session goes by). No row: the user is not known; more than one is " \
-	        "an error."),                                                                      \
+	        "case), :remote_ip, :local_ip, :sni. Columns, by name: password (with its "        \
+	        "{SCHEME}, or in auth.default_scheme; NULL: this user cannot log in), and if "     \
+	        "there are such: maildrop (a location as in mail.location), uid, gid, enabled, "   \
+	        "reason, user (the name that the session goes by). No row: the user is not "       \
+	        "known; more than one is an error."),                                              \
 		SQL_KEY(conf, at, "domain_insert", domain_insert, SQL_DOMAIN_INSERT,               \
 	                "Adds the domain of a new user where it is not there yet. Parameters: "    \
-	                ":user, "                                                                  \
-	                ":local_part, :domain. Empty: nothing is done for the domain."),           \
+	                ":user, :local_part, :domain. Empty: nothing is done for the domain."),    \
 		SQL_KEY(conf, at, "user_insert", user_insert, SQL_USER_INSERT,                     \
 	                "Adds a user. Parameters: :user, :local_part, :domain, :password, "        \
-	                ":maildrop, :uid, "                                                        \
-	                ":gid, :enabled (1 or 0), :reason; what is not said is NULL. Empty: "      \
-	                "users cannot "                                                            \
-	                "be added with posternctl."),                                              \
+	                ":maildrop, :uid, :gid, :enabled (1 or 0), :reason; what is not said is "  \
+	                "NULL. Empty: users cannot be added with posternctl."),                    \
 		SQL_KEY(conf, at, "user_password", user_password, SQL_USER_PASSWORD,               \
 	                "Changes a password. Parameters: :user, :local_part, :domain, "            \
 	                ":password."),                                                             \
 		SQL_KEY(conf, at, "user_enable", user_enable, SQL_USER_ENABLE,                     \
 	                "Enables or disables a user. Parameters: :user, :local_part, :domain, "    \
-	                ":enabled (1 "                                                             \
-	                "or 0), :reason."),                                                        \
+	                ":enabled (1 or 0), :reason."),                                            \
 		SQL_KEY(conf, at, "user_delete", user_delete, SQL_USER_DELETE,                     \
 	                "Deletes a user, not the mail. Parameters: :user, :local_part, :domain."), \
 		SQL_KEY(conf, at, "user_list", user_list, SQL_USER_LIST,                           \
 	                "Lists users in the order of their names. Parameter: :domain, empty for "  \
-	                "all. "                                                                    \
-	                "Columns: user, and as in lookup_query; a password is not looked at.")
+	                "all. Columns: user, and as in lookup_query; a password is not looked "    \
+	                "at.")
 
 #define SQL_LOOKUP                                                                                 \
 	"SELECT u.password, u.maildrop, u.uid, u.gid, u.enabled AND d.enabled AS enabled, "        \

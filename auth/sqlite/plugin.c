@@ -13,10 +13,8 @@ struct sqlite_conf {
 static const struct pst_conf_key keys[] = {
 	{ "database", PST_CONF_WRITE_PATH(struct sqlite_conf, database), NULL, 2, 4000, "octets",
 	  "The database file. SQLite keeps its journal beside it, so the folder must be writable "
-	  "for "
-	  "server.auth_user as well. `posternctl user add` makes a file that is not there; a file "
-	  "that "
-	  "is replaced is taken up at the next login." },
+	  "for server.auth_user as well. `posternctl user add` makes a file that is not there; a "
+	  "file that is replaced is taken up at the next login." },
 	SQL_KEYS(struct sqlite_conf, sql),
 	{ .key = NULL },
 };

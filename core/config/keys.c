@@ -27,19 +27,16 @@ static const struct pst_conf_key server_keys[] = {
 	{ "runtime_dir", PST_CONF_WRITE_PATH(struct server_settings, runtime_dir), PST_RUN_DIR, 1,
 	  80, NULL,
 	  "The folder for the control socket, the process id, and the empty folder that login "
-	  "workers "
-	  "have for their root. It is made at start if it is not there." },
+	  "workers have for their root. It is made at start if it is not there." },
 	{ "login_user", PST_CONF_TEXT(struct server_settings, login_user), "postern-login", 1, 32,
 	  NULL,
 	  "The system user of login workers, which clients can reach before they are known. It "
-	  "should "
-	  "own nothing. The four users count only where the server is started by root; else all "
-	  "processes run as the user who started it." },
+	  "should own nothing. The four users count only where the server is started by root; else "
+	  "all processes run as the user who started it." },
 	{ "keys_user", PST_CONF_TEXT(struct server_settings, keys_user), "postern-keys", 1, 32,
 	  NULL,
 	  "The system user of keys workers: the only one, besides root, that must be able to read "
-	  "the "
-	  "private keys under tls.directory." },
+	  "the private keys under tls.directory." },
 	{ "auth_user", PST_CONF_TEXT(struct server_settings, auth_user), "postern-auth", 1, 32,
 	  NULL, "The system user of auth workers, which see passwords and the users' database." },
 	{ "mail_user", PST_CONF_TEXT(struct server_settings, mail_user), "vmail", 1, 32, NULL,
@@ -48,24 +45,22 @@ static const struct pst_conf_key server_keys[] = {
 	  "mail.run_as." },
 	{ "drain_timeout", PST_CONF_TIME(struct server_settings, drain_timeout), "5m", 0, DAY, NULL,
 	  "How long sessions may go on after a reload or after the server was told to stop. Those "
-	  "that "
-	  "are left are then ended; a session that is ended deletes nothing." },
+	  "that are left are then ended; a session that is ended deletes nothing." },
 	{ "sandbox", PST_CONF_CHOICE(struct server_settings, sandbox), "on", 0, 0, "off|on",
 	  "Whether workers take from themselves every right that they do not need (system calls, "
 	  "files). What holds is shown by posternctl status." },
 	{ "max_generations", PST_CONF_INT(struct server_settings, max_generations), "4", 2, 64,
 	  "generations",
 	  "How many sets of workers may run at the same time: each reload begins one, and the "
-	  "earlier "
-	  "ones serve their sessions to the end. A further reload ends the oldest at once." },
+	  "earlier ones serve their sessions to the end. A further reload ends the oldest at "
+	  "once." },
 	{ .key = NULL },
 };
 
 static const struct pst_conf_key log_keys[] = {
 	{ "destination", PST_CONF_TEXT(struct log_settings, destination), "stderr", 1, 4000, NULL,
 	  "Where log lines go: \"stderr\" (systemd's journal takes it from there), \"syslog\", or "
-	  "the "
-	  "absolute path of a file, which is opened again at each reload." },
+	  "the absolute path of a file, which is opened again at each reload." },
 	{ "level", PST_CONF_CHOICE(struct log_settings, level), "info", 0, 0,
 	  "error|warn|info|debug",
 	  "The least important lines that are written: error: someone must act; warn: served, but "
@@ -76,13 +71,11 @@ static const struct pst_conf_key log_keys[] = {
 static const struct pst_conf_key login_keys[] = {
 	{ "workers", PST_CONF_INT(struct login_settings, workers), "0", 0, 256, "processes",
 	  "Login workers. They accept connections, do TLS, and serve clients until they are known; "
-	  "the "
-	  "TLS of a session stays with them to its end. 0: one for each processor core." },
+	  "the TLS of a session stays with them to its end. 0: one for each processor core." },
 	{ "max_connections", PST_CONF_INT(struct login_settings, max_connections), "16384", 1,
 	  1000000, "connections",
 	  "Clients at the same time over all login workers, whether they have logged in or not. "
-	  "Further "
-	  "ones are told to try later." },
+	  "Further ones are told to try later." },
 	{ "timeout", PST_CONF_TIME(struct login_settings, timeout), "60s", SECOND, HOUR, NULL,
 	  "How long a client may say nothing before it has logged in." },
 	{ "handshake_timeout", PST_CONF_TIME(struct login_settings, handshake_timeout), "10s",
@@ -101,26 +94,21 @@ static const struct pst_conf_key tls_keys[] = {
 	{ "directory", PST_CONF_READ_PATH(struct tls_settings, directory), PST_SYSCONF_DIR "/tls",
 	  0, 4000, NULL,
 	  "The folder of the certificates. A folder in it for each host name, NAME, holds "
-	  "fullchain.pem "
-	  "and privkey.pem (ECDSA, or what there is) and, beside it for old clients, "
+	  "fullchain.pem and privkey.pem (ECDSA, or what there is) and, beside it for old clients, "
 	  "fullchain-rsa.pem and privkey-rsa.pem. They are read when a client first asks for the "
-	  "name, "
-	  "so that it does not matter how many there are." },
+	  "name, so that it does not matter how many there are." },
 	{ "default_name", PST_CONF_TEXT(struct tls_settings, default_name), "default", 1, 253, NULL,
 	  "The name whose certificate is shown to clients that ask for no name, or for one that "
-	  "has "
-	  "no folder." },
+	  "has no folder." },
 	{ "cache", PST_CONF_INT(struct tls_settings, cache), "1024", 1, 1000000, "names",
 	  "How many names' certificates and keys each keys worker keeps in memory." },
 	{ "check_interval", PST_CONF_TIME(struct tls_settings, check_interval), "5s", 100, DAY,
 	  NULL,
 	  "How old a certificate in memory may be before its files are looked at again; a changed "
-	  "one "
-	  "is taken up without a reload." },
+	  "one is taken up without a reload." },
 	{ "priority", PST_CONF_TEXT(struct tls_settings, priority), TLS_PRIORITY, 1, 1000, NULL,
 	  "Protocol versions, ciphers and curves, as a GnuTLS priority string. Key exchanges other "
-	  "than "
-	  "ECDHE do not work: the private keys only sign." },
+	  "than ECDHE do not work: the private keys only sign." },
 	{ "ticket_lifetime", PST_CONF_TIME(struct tls_settings, ticket_lifetime), "6h", MINUTE, DAY,
 	  NULL, "How long a client may take up an earlier TLS session without a full handshake." },
 	{ .key = NULL },
@@ -129,8 +117,7 @@ static const struct pst_conf_key tls_keys[] = {
 static const struct pst_conf_key auth_keys[] = {
 	{ "workers", PST_CONF_INT(struct auth_settings, workers), "4", 1, 256, "processes",
 	  "Auth workers. Each checks one login at a time; what waits for a database or a hash "
-	  "makes "
-	  "others wait only where all workers are busy." },
+	  "makes others wait only where all workers are busy." },
 	{ "timeout", PST_CONF_TIME(struct auth_settings, timeout), "10s", SECOND, 10 * MINUTE, NULL,
 	  "How long one check may take. A worker that takes longer is ended and replaced, and the "
 	  "client is told to try later." },
@@ -161,28 +148,23 @@ static const struct pst_conf_key auth_keys[] = {
 static const struct pst_conf_key mail_keys[] = {
 	{ "workers", PST_CONF_INT(struct mail_settings, workers), "0", 0, 256, "processes",
 	  "Mail workers, with run_as = \"vmail\"; each serves many sessions. 0: one for each "
-	  "processor "
-	  "core." },
+	  "processor core." },
 	{ "run_as", PST_CONF_CHOICE(struct mail_settings, run_as), "vmail", 0, 0, "vmail|user",
 	  "vmail: all maildrops belong to server.mail_user. user: each belongs to a system user of "
-	  "its "
-	  "own, and a process with just that user's rights serves each session; the server must be "
-	  "started by root." },
+	  "its own, and a process with just that user's rights serves each session; the server "
+	  "must be started by root." },
 	{ "location", PST_CONF_TEXT(struct mail_settings, location),
 	  "maildir:/srv/mail/%{domain}/%{local}/Maildir", 1, 2000, NULL,
 	  "Where a user's mail is, unless the user's record says otherwise: the name of a storage "
 	  "plugin, a colon, and a path, in which %{user} stands for the whole user name, %{local} "
-	  "for "
-	  "what is before its last \"@\" and %{domain} for what is after." },
+	  "for what is before its last \"@\" and %{domain} for what is after." },
 	{ "roots", PST_CONF_TEXT(struct mail_settings, roots), "", 0, 4000, NULL,
 	  "The folders that hold all maildrops: a list of absolute paths. The sandbox opens them "
-	  "to mail "
-	  "workers, and nothing else. Empty: the folder in location before its first "
+	  "to mail workers, and nothing else. Empty: the folder in location before its first "
 	  "placeholder." },
 	{ "timeout", PST_CONF_TIME(struct mail_settings, timeout), "10m", SECOND, DAY, NULL,
 	  "How long a client may say nothing after it has logged in. RFC 1939 asks for 10 minutes "
-	  "at "
-	  "least." },
+	  "at least." },
 	{ "max_sessions", PST_CONF_INT(struct mail_settings, max_sessions), "8192", 1, 1000000,
 	  "sessions", "Sessions with an open maildrop at the same time, over all mail workers." },
 	{ "max_bad_commands", PST_CONF_INT(struct mail_settings, max_bad_commands), "20", 1, 10000,
@@ -207,8 +189,7 @@ const struct pst_conf_key settings_listener_keys[] = {
 	  "The TCP port; 110 is POP3's, 995 that of POP3 over TLS." },
 	{ "tls", PST_CONF_CHOICE(struct listener_settings, tls), "stls", 0, 0, "none|stls|implicit",
 	  "none: no TLS; stls: plain until the client asks for TLS with STLS; implicit: TLS from "
-	  "the "
-	  "first octet, as RFC 8314 prefers." },
+	  "the first octet, as RFC 8314 prefers." },
 	{ "plaintext_login", PST_CONF_BOOL(struct listener_settings, plaintext_login), "false", 0,
 	  0, NULL,
 	  "Whether passwords are taken without TLS. Only for networks where nobody can listen." },
@@ -241,15 +222,13 @@ const struct settings_group settings_groups[] = {
 	      "One event is one line: time, level, the event's name, key=value pairs."),
 	{ "listener", settings_listener_keys, offsetof(struct settings, listeners),
 	  "Each group in this one is a listener; its name is for the log and for plugins. Without "
-	  "any, "
-	  "there are two: pop3, on port 110 with tls = \"stls\", and pop3s, on port 995 with "
+	  "any, there are two: pop3, on port 110 with tls = \"stls\", and pop3s, on port 995 with "
 	  "tls = \"implicit\"." },
 	GROUP(login, login_keys, "Connections before login."),
 	GROUP(tls, tls_keys, "Certificates and the TLS protocol."),
 	GROUP(auth, auth_keys,
 	      "Users and passwords. Each group in this one is the section of an auth plugin: the "
-	      "name "
-	      "is the plugin's, or any other where its setting \"plugin\" names the plugin."),
+	      "name is the plugin's, or any other where its setting \"plugin\" names the plugin."),
 	GROUP(mail, mail_keys, "Sessions after login, and where the mail is."),
 	{ "storage", storage_keys, 0,
 	  "Each group in this one is the section of a storage plugin." },

@@ -145,7 +145,7 @@ test_the_slot_shows_the_request_in_hand_and_who_asked(void **state)
 	while (atomic_load(&row->state) != SLOT_READY)
 		(void)poll(NULL, 0, 1);
 	assert_int_equal(atomic_load(&row->busy_since_ms), 0);
-	assert_string_equal(row->doing, "");
+	assert_string_equal(row->doing, "waiting");
 }
 
 static void
