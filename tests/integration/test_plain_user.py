@@ -41,11 +41,11 @@ class PlainUser(unittest.TestCase):
         os.mkdir(cls.work)
         os.chown(cls.work, PLAIN, PLAIN)
         cls.dir = os.path.join(cls.work, "bed")
-        run = cls.testbed("start", "--dir", cls.dir, "--users", "3", "--scheme", "ARGON2ID")
+        run = cls.run_testbed("start", "--dir", cls.dir, "--users", "3", "--scheme", "ARGON2ID")
         if run.returncode != 0:
             raise AssertionError(run.stderr)
         cls.facts = json.loads(run.stdout)
-        cls.addClassCleanup(cls.testbed, "stop", "--dir", cls.dir)
+        cls.addClassCleanup(cls.run_testbed, "stop", "--dir", cls.dir)
 
     @classmethod
     def as_plain(cls, *command, **how):
@@ -56,7 +56,7 @@ class PlainUser(unittest.TestCase):
                                        HOME=cls.work, PYTHONDONTWRITEBYTECODE="1"), **how)
 
     @classmethod
-    def testbed(cls, *arguments):
+    def run_testbed(cls, *arguments):
         return cls.as_plain(os.path.join(cls.home, "tests", "testbed"), *arguments)
 
     def ctl(self, *arguments, **how):
