@@ -6,9 +6,11 @@
     build/hostile  workers that try forbidden steps   build/fuzz   clang and libFuzzer
 """
 import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,13 +63,19 @@ class Check:
         with open(path, "ab") as out:
             out.write((" ".join(command) + "\n").encode())
             out.flush()
+            # In a session of its own: a test that signals its whole group ends its step, not us.
+            process = subprocess.Popen(command, cwd=cwd or self.build, stdin=subprocess.DEVNULL,
+                                       stdout=out, stderr=out, start_new_session=True,
+                                       env=dict(os.environ, **(env or {})))
             try:
-                return subprocess.run(command, cwd=cwd or self.build, stdin=subprocess.DEVNULL,
-                                      stdout=out, stderr=out, check=False, timeout=STEP_SECONDS,
-                                      env=dict(os.environ, **(env or {}))).returncode == 0
+                return process.wait(STEP_SECONDS) == 0
             except subprocess.TimeoutExpired:
                 out.write(b"\nno end after %d s\n" % STEP_SECONDS)
                 return False
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)  # what it left, and all of it at Ctrl-C
+                process.wait()
 
     def tail(self, log, lines=30):
         with open(os.path.join(self.logs, log + ".log"), encoding="utf-8", errors="replace") as f:

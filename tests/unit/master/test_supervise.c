@@ -293,8 +293,10 @@ test_a_dead_auth_worker_has_its_asker_told(void **state)
 	await_taken(WORKER_AUTH);
 	/* Which of the two took it? The one that is busy. */
 	old_pid = server_worker_pid(&server, "auth", 0);
+	assert_true(old_pid > 0); /* kill(0) would end the tests' own group */
 	(void)kill(old_pid, SIGKILL);
 	old_pid = server_worker_pid(&server, "auth", 1);
+	assert_true(old_pid > 0); /* kill(0) would end the tests' own group */
 	(void)kill(old_pid, SIGKILL);
 	assert_true(wait_until(asker_was_told, &server));
 }
@@ -438,6 +440,7 @@ test_no_waiting_connection_is_lost_when_logins_become_fewer(void **state)
 	start(SMALL);
 	pids[0] = server_worker_pid(&server, "login", 0);
 	pids[1] = server_worker_pid(&server, "login", 1);
+	assert_true(pids[0] > 0 && pids[1] > 0); /* kill(0) would stop the tests' own group */
 	(void)kill(pids[0], SIGSTOP); /* so that connections wait in both sockets */
 	(void)kill(pids[1], SIGSTOP);
 	for (i = 0; i < 32; i++) {
