@@ -125,17 +125,6 @@ prepare(struct loop *l, struct pst_err *err)
 	return watch(l, l->env->auth_queue, EPOLLIN | EPOLLEXCLUSIVE, err);
 }
 
-static void
-tell_ready(const struct worker_env *env)
-{
-	const uint64_t one = 1;
-
-	slot_doing(env->self, PST_LIT("waiting"));
-	atomic_store(&env->self->state, SLOT_READY);
-	if (env->wake_fd >= 0 && write(env->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: the master is awake already */
-}
-
 static int
 run(const struct worker_env *env)
 {
@@ -146,7 +135,7 @@ run(const struct worker_env *env)
 	l->env = env;
 	l->epoll = -1;
 	if (prepare(l, &err) == 0) {
-		tell_ready(env);
+		env_tell_state(env, SLOT_READY);
 		status = serve(l);
 	} else {
 		slot_failure(env->self, pst_str_c(err.text));

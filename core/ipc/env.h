@@ -65,6 +65,9 @@ struct worker_env {
 	               struct pst_err *err);
 };
 
+/* Changes this worker's state, in a way that the master sees at once. */
+void env_tell_state(const struct worker_env *env, enum slot_state state);
+
 /* A worker kind's code. Each is called once in the child. */
 struct worker_code {
 	/* Before rights are given up: loads plugins (dlopen). No client's octet has been seen. */

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -118,7 +117,6 @@ static void
 catch_term(sigset_t *while_waiting)
 {
 	const struct sigaction catch = { .sa_handler = on_term };
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t term;
 
 	(void)sigemptyset(&term);
@@ -126,21 +124,6 @@ catch_term(sigset_t *while_waiting)
 	(void)sigprocmask(SIG_BLOCK, &term, while_waiting);
 	(void)sigdelset(while_waiting, SIGTERM);
 	(void)sigaction(SIGTERM, &catch, NULL);
-	/* From a terminal they reach the whole group; the master decides. */
-	(void)sigaction(SIGINT, &ignore, NULL);
-	(void)sigaction(SIGHUP, &ignore, NULL);
-	(void)sigaction(SIGPIPE, &ignore, NULL);
-}
-
-static void
-say_ready(const struct worker_env *env)
-{
-	const uint64_t one = 1;
-
-	atomic_store(&env->self->state, SLOT_READY);
-	slot_doing(env->self, PST_LIT("waiting"));
-	if (env->wake_fd >= 0 && write(env->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is at its end: the master is awake already */
 }
 
 static int
@@ -177,7 +160,7 @@ keys_run(const struct worker_env *env)
 	/* Says at start what is wrong with the default, and is ready for it. */
 	if (tls_is_served(env->settings))
 		(void)store_find(s, PST_LIT(""), TLS_TYPE_ANY, pst_now_ms(), &is_default);
-	say_ready(env);
+	env_tell_state(env, SLOT_READY);
 	while (!told_to_stop && status == 0) {
 		if (ppoll(&wait, 1, NULL, &while_waiting) < 0 && errno != EINTR)
 			status = 1;

@@ -3,10 +3,8 @@
 #include "login/worker.h"
 
 #include <malloc.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -348,34 +346,12 @@ end_loop(struct login *l)
 	} while (uv_loop_close(&l->loop) == UV_EBUSY);
 }
 
-static void
-ignore_signals(void)
-{
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-	(void)sigaction(SIGPIPE, &ignore, NULL);
-	/* From a terminal they reach the whole group; the master decides. */
-	(void)sigaction(SIGINT, &ignore, NULL);
-	(void)sigaction(SIGHUP, &ignore, NULL);
-}
-
-static void
-say_ready(const struct worker_env *env)
-{
-	const uint64_t one = 1;
-
-	atomic_store(&env->self->state, SLOT_READY);
-	slot_doing(env->self, PST_LIT("waiting"));
-	if (env->wake_fd >= 0 && write(env->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is at its end: the master is awake already */
-}
-
 static int
 serve(struct login *l, struct pst_err *err)
 {
 	if (registry_start(l->env->plugins, "login", err) != 0 || start_loop(l, err) != 0)
 		return -1;
-	say_ready(l->env);
+	env_tell_state(l->env, SLOT_READY);
 	(void)uv_run(&l->loop, UV_RUN_DEFAULT);
 	return 0;
 }
@@ -388,7 +364,6 @@ login_run(const struct worker_env *env)
 	int rc;
 
 	pst_assert(l != NULL && l->env == env);
-	ignore_signals();
 	rc = uv_loop_init(&l->loop);
 	if (rc == 0) {
 		rc = serve(l, &err);

@@ -3,7 +3,6 @@
 #include "mail/serve.h"
 
 #include <malloc.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,16 +28,6 @@ struct server {
 	int status;
 	uint8_t message[MSG_MAX_OCTETS];
 };
-
-void
-mail_tell_state(const struct worker_env *env, enum slot_state state)
-{
-	const uint64_t one = 1;
-
-	atomic_store(&env->self->state, state);
-	if (env->wake_fd >= 0 && write(env->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: the master is awake already */
-}
 
 static void
 take_handoff(struct server *sv, struct pst_str message, int fd)
@@ -241,8 +230,7 @@ mail_serve(const struct worker_env *env, struct handoff_desk *desk, const struct
 		sv->is_draining = true;
 		handoff_start(env, &sv->mail, only);
 	} else {
-		slot_doing(env->self, PST_LIT("waiting"));
-		mail_tell_state(env, SLOT_READY);
+		env_tell_state(env, SLOT_READY);
 	}
 	(void)uv_run(&sv->loop, UV_RUN_DEFAULT);
 	close_loop(sv);

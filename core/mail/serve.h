@@ -13,7 +13,4 @@
  * started. Returns the process's exit status. */
 int mail_serve(const struct worker_env *env, struct handoff_desk *desk, const struct handoff *only);
 
-/* Changes this worker's state and lets the master see it. */
-void mail_tell_state(const struct worker_env *env, enum slot_state state);
-
 #endif

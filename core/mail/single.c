@@ -125,7 +125,7 @@ serve_one(struct spare *sp, struct handoff *h)
 	struct pst_err err;
 
 	atomic_store(&env->self->sessions, 1);
-	mail_tell_state(env, SLOT_BUSY); /* the master forks another one */
+	env_tell_state(env, SLOT_BUSY); /* the master forks another one */
 	if (!h->is_good) {
 		refuse(env, h, &h->why);
 		return 0;
@@ -166,8 +166,7 @@ mail_single_run(const struct worker_env *env)
 	sp->env = env;
 	rc = prepare(sp, &err);
 	if (rc == 0) {
-		slot_doing(env->self, PST_LIT("waiting"));
-		mail_tell_state(env, SLOT_READY);
+		env_tell_state(env, SLOT_READY);
 		rc = wait_for_handoff(sp, &h, &err);
 	}
 	if (sp->epoll >= 0)
