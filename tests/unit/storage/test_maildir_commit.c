@@ -209,6 +209,22 @@ test_twins_are_one_message_and_go_together(void **state)
 }
 
 static void
+test_twin_that_came_later_is_remembered(void **state)
+{
+	struct kit *k = *state;
+	struct pst_maildrop *d;
+
+	kit_puts(k, "cur", "1.a:2,S", "same\n");
+	assert_lists(k, "1.a 6\n");
+	kit_puts(k, "new", "1.a", "same\n");
+	assert_lists(k, "1.a 6\n");
+	d = kit_open(k); /* from the index */
+	assert_removes(d, (const uint32_t[]){ 0 }, 1);
+	drop_close(d);
+	assert_false(kit_exists(k, "new/1.a") || kit_exists(k, "cur/1.a:2,S"));
+}
+
+static void
 test_twin_with_other_octets_is_never_removed_unseen(void **state)
 {
 	struct kit *k = *state;
@@ -427,6 +443,7 @@ main(void)
 		T(test_commit_that_fails_for_one_removes_the_others_and_says_so),
 		T(test_mail_that_came_during_the_session_is_there_afterwards),
 		T(test_twins_are_one_message_and_go_together),
+		T(test_twin_that_came_later_is_remembered),
 		T(test_twin_with_other_octets_is_never_removed_unseen),
 		T(test_twin_that_takes_the_others_place_is_measured),
 		T(test_quota_file_gets_one_line_for_all),

@@ -102,6 +102,24 @@ test_vanished_message_is_an_error_and_the_session_goes_on(void **state)
 }
 
 static void
+test_message_that_comes_back_is_found_when_others_are_looked_for(void **state)
+{
+	struct kit *k = *state;
+	struct pst_maildrop *d;
+
+	kit_puts(k, "new", "1.a", "a\n");
+	kit_puts(k, "new", "2.b", "b\n");
+	d = kit_open(k);
+	kit_rename(k, "new/1.a", "away");
+	assert_fetch_fails(d, 0, PST_E_PERM);
+	kit_rename(k, "away", "cur/1.a:2,");
+	kit_rename(k, "new/2.b", "cur/2.b:2,");
+	assert_fetch(d, 1, "b\r\n.\r\n");
+	assert_fetch(d, 0, "a\r\n.\r\n");
+	drop_close(d);
+}
+
+static void
 test_message_changed_in_place_is_refused_and_counted_anew(void **state)
 {
 	struct kit *k = *state;
@@ -417,6 +435,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_renamed_messages_are_found_again),
 		T(test_vanished_message_is_an_error_and_the_session_goes_on),
+		T(test_message_that_comes_back_is_found_when_others_are_looked_for),
 		T(test_message_changed_in_place_is_refused_and_counted_anew),
 		T(test_message_replaced_by_something_else_is_refused),
 		T(test_fetch_without_openat2_or_without_waiting_gives_the_same),

@@ -245,6 +245,36 @@ test_message_that_cannot_be_read_is_looked_for_each_time(void **state)
 	assert_lists(k, "1.a 3\n2.b 3\n");
 }
 
+/* What could not be written down was not found out to be still for long enough either. */
+static void
+test_folder_is_not_trusted_after_a_write_that_failed(void **state)
+{
+	struct kit *k = *state;
+	struct rlimit old, none;
+	struct pst_maildrop *d;
+	struct index ix;
+	struct pst_err err;
+	uint32_t idx = 1, removed;
+
+	k->self.margin_ns = MAILDIR_MARGIN_NS;
+	kit_puts(k, "new", "1.a", "x\n");
+	kit_puts(k, "cur", "2.b:2,", "x\n");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	d = kit_open(k);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(drop_commit(d, &idx, 1, &removed, &err), 0);
+	drop_close(d);
+	assert_true(kit_load_index(k, &ix));
+	assert_int_equal(ix.listed, 1);
+	assert_false(ix.head.places[PLACE_NEW].is_trusted); /* nobody touched it in between */
+	assert_false(ix.head.places[PLACE_CUR].is_trusted);
+	index_clear(&ix);
+}
+
 static enum pst_fetch_result
 try_open_now(struct kit *k, struct pst_maildrop **drop_out, struct pst_err *err)
 {
@@ -282,7 +312,11 @@ test_poll_that_finds_nothing_new_opens_from_memory_alone(void **state)
 	assert_int_equal(err.kind, PST_E_IN_USE);
 	drop_close(d);
 
+	k->conf.max_messages = 1; /* for drop_open to say */
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_WAIT);
+	k->conf.max_messages = 2;
 	kit_puts(k, "new", "3.c", "c\n");
+	k->conf.max_messages = 3;
 	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_WAIT);
 	d = kit_open(k); /* the lock was let go */
 	assert_int_equal(drop_count(d), 3);
@@ -297,6 +331,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_set_up, kit_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(test_unchanged_maildir_is_listed_from_the_index),
+		T(test_folder_is_not_trusted_after_a_write_that_failed),
 		T(test_poll_that_finds_nothing_new_opens_from_memory_alone),
 		T(test_index_damaged_at_any_octet_never_shows),
 		T(test_index_in_a_folder_of_its_own),
