@@ -39,6 +39,20 @@ count_fds(void)
 }
 
 static uint32_t
+count_regions(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	uint32_t n = 0;
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL)
+		n += strstr(line, "/dev/zero (deleted)") != NULL;
+	if (maps != NULL)
+		(void)fclose(maps);
+	return n - 1;
+}
+
+static uint32_t
 expected_fds(const struct worker_env *env)
 {
 	uint32_t n = 3 + 1; /* standard ones, wake_fd; the log is standard error */
@@ -55,6 +69,7 @@ fake_load(const struct worker_env *env, struct pst_err *err)
 {
 	(void)err;
 	atomic_store(&fake->fds[env->kind], count_fds());
+	atomic_store(&fake->regions[env->kind], count_regions());
 	atomic_store(&fake->expected_fds[env->kind], expected_fds(env));
 	return 0;
 }
@@ -198,6 +213,14 @@ static const struct worker_code *const fake_codes[WORKER_KINDS] = { &fake_code, 
 
 /* ---- The server ---- */
 
+void
+pause_ms(int ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	(void)nanosleep(&t, NULL);
+}
+
 uint16_t
 free_port(void)
 {
@@ -314,13 +337,12 @@ server_ask(const struct server *s, const char *request, bool *ok_out)
 bool
 wait_until(bool (*cond)(struct server *s), struct server *s)
 {
-	const struct timespec pause = { .tv_nsec = 10000000 };
 	int64_t end_ms = pst_now_ms() + 10000;
 
 	while (pst_now_ms() < end_ms) {
 		if (cond(s))
 			return true;
-		(void)nanosleep(&pause, NULL);
+		pause_ms(10);
 	}
 	return false;
 }
@@ -343,7 +365,6 @@ server_wait_ready(struct server *s)
 bool
 server_wait_end(struct server *s, int limit_ms)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
 	int64_t end_ms = pst_now_ms() + limit_ms;
 
 	while (pst_now_ms() < end_ms) {
@@ -351,7 +372,7 @@ server_wait_end(struct server *s, int limit_ms)
 			s->pid = 0;
 			return true;
 		}
-		(void)nanosleep(&pause, NULL);
+		pause_ms(10);
 	}
 	return false;
 }

@@ -11,6 +11,11 @@
 #include "base/buf.h"
 #include "ipc/env.h"
 
+#define SMALL                                                                                      \
+	"login: { workers = 2; };\n"                                                               \
+	"auth: { workers = 2; backends = [ \"fakeauth\" ]; timeout = \"1s\"; };\n"                 \
+	"mail: { workers = 2; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n"
+
 enum fake_act {
 	ACT_NONE,
 	ACT_CRASH, /* the next of the kind to look dies of a signal */
@@ -33,6 +38,7 @@ struct fake {
 	_Atomic uint32_t accepted;          /* connections */
 	_Atomic uint32_t fds[WORKER_KINDS]; /* open descriptors at load */
 	_Atomic uint32_t expected_fds[WORKER_KINDS];
+	_Atomic uint32_t regions[WORKER_KINDS]; /* shared mappings at load, this one not counted */
 };
 
 struct server {
@@ -64,6 +70,8 @@ bool wait_until(bool (*cond)(struct server *s), struct server *s);
 /* A number out of status: how many workers of the kind are in that state. */
 unsigned server_count(const struct server *s, const char *kind, const char *state);
 pid_t server_worker_pid(const struct server *s, const char *kind, unsigned slot);
+
+void pause_ms(int ms);
 
 uint16_t free_port(void);
 int connect_port(uint16_t port); /* a connected socket, or -1 */

@@ -19,9 +19,6 @@
 #include "fake.h"
 #include "ipc/wire.h"
 
-#define SMALL                                                                                               \
-	"login: { workers = 2; }; auth: { workers = 2; backends = [ \"fakeauth\" ]; timeout = \"1s\"; };\n" \
-	"mail: { workers = 2; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n"
 #define POOL                                                                                       \
 	"login: { workers = 1; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"          \
 	"mail: { run_as = \"user\"; spare_processes = 2; max_processes = 4;\n"                     \
@@ -45,14 +42,6 @@ end(void **state)
 		server_end(&server);
 	server.fake = NULL;
 	return 0;
-}
-
-static void
-pause_ms(int ms)
-{
-	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-
-	(void)nanosleep(&t, NULL);
 }
 
 static void
@@ -94,6 +83,19 @@ test_a_worker_has_its_own_descriptors_and_no_others(void **state)
 	start(SMALL);
 	for (kind = 0; kind < WORKER_KINDS; kind++)
 		assert_int_equal(server.fake->fds[kind], server.fake->expected_fds[kind]);
+}
+
+/* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets; mail: slots,
+ * scoreboard, tickets. */
+static void
+test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
+{
+	(void)state;
+	start(SMALL);
+	assert_int_equal(server.fake->regions[WORKER_LOGIN], 3);
+	assert_int_equal(server.fake->regions[WORKER_KEYS], 1);
+	assert_int_equal(server.fake->regions[WORKER_AUTH], 2);
+	assert_int_equal(server.fake->regions[WORKER_MAIL], 3);
 }
 
 static void
@@ -301,226 +303,6 @@ test_a_dead_auth_worker_has_its_asker_told(void **state)
 	assert_true(wait_until(asker_was_told, &server));
 }
 
-/* ---- Reload ---- */
-
-static bool
-is_second_generation_alone(struct server *s)
-{
-	const char *text = server_ask(s, "status json", NULL);
-
-	return strstr(text, "\"number\":2,\"phase\":\"live\"") != NULL &&
-	       strstr(text, "\"number\":1,") == NULL;
-}
-
-static bool
-is_first_draining(struct server *s)
-{
-	return strstr(server_ask(s, "status json", NULL), "\"number\":1,\"phase\":\"draining\"") !=
-	       NULL;
-}
-
-static bool
-has_two_logins_draining(struct server *s)
-{
-	return server_count(s, "login", "draining") == 2;
-}
-
-static void
-test_a_reload_lets_the_old_generation_finish(void **state)
-{
-	bool ok;
-
-	(void)state;
-	start(SMALL);
-	server.fake->hold = 1;
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(ok);
-	assert_true(is_first_draining(&server));
-	assert_true(wait_until(has_two_logins_draining, &server));
-	assert_int_equal(server_count(&server, "login", "ready"), 2);
-	assert_int_equal(server_count(&server, "auth", "ready"), 4); /* the old ones are needed */
-	server.fake->hold = 0;
-	assert_true(wait_until(is_second_generation_alone, &server));
-	assert_int_equal(server_count(&server, "auth", "ready"), 2);
-}
-
-static void
-test_a_bad_configuration_is_told_and_the_old_one_stays(void **state)
-{
-	bool ok;
-	const char *text;
-	pid_t pid;
-
-	(void)state;
-	start(SMALL);
-	pid = server_worker_pid(&server, "login", 0);
-	server_write_conf(&server, SMALL "login: { workerz = 3; };\nmail2: { };\n");
-	text = server_ask(&server, "reload", &ok);
-	assert_false(ok);
-	assert_non_null(strstr(text, "postern.conf:"));
-	server_write_conf(&server, SMALL "log: { level = \"loud\"; destination = 5; };\n");
-	text = server_ask(&server, "reload", &ok);
-	assert_false(ok);
-	assert_non_null(strstr(text, "log.level"));
-	assert_int_equal(server_worker_pid(&server, "login", 0), pid);
-	server_write_conf(&server, SMALL);
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(ok);
-}
-
-static void
-test_a_generation_that_does_not_start_leaves_the_old_one(void **state)
-{
-	bool ok;
-	const char *text;
-	pid_t pid;
-
-	(void)state;
-	start(SMALL);
-	pid = server_worker_pid(&server, "login", 0);
-	server.fake->fail_starts[WORKER_MAIL] = 1000;
-	text = server_ask(&server, "reload", &ok);
-	assert_false(ok);
-	assert_non_null(strstr(text, "the test wants it so"));
-	server.fake->fail_starts[WORKER_MAIL] = 0;
-	assert_int_equal(server_worker_pid(&server, "login", 0), pid);
-	assert_int_equal(server.fake->orders[ORDER_DRAIN], 0);
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(ok);
-}
-
-/* Its sockets would take their share of the connections, and nobody would accept them. */
-static void
-test_a_generation_that_does_not_start_leaves_no_socket(void **state)
-{
-	static const char more[] =
-		"login: { workers = 6; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"
-		"mail: { workers = 1; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n";
-	char answer[8];
-	bool ok;
-	int i;
-
-	(void)state;
-	start(SMALL);
-	server_write_conf(&server, more);
-	server.fake->fail_starts[WORKER_LOGIN] = 1000;
-	(void)server_ask(&server, "reload", &ok);
-	assert_false(ok);
-	for (i = 0; i < 40; i++) {
-		int fd = connect_port(server.port);
-
-		assert_true(fd >= 0);
-		assert_int_equal(recv(fd, answer, sizeof(answer), 0), 5);
-		close(fd);
-	}
-}
-
-static void
-test_a_hangup_reloads_too(void **state)
-{
-	(void)state;
-	start(SMALL);
-	assert_int_equal(kill(server.pid, SIGHUP), 0);
-	assert_true(wait_until(is_second_generation_alone, &server));
-}
-
-static void
-test_no_waiting_connection_is_lost_when_logins_become_fewer(void **state)
-{
-	static const char fewer[] =
-		"login: { workers = 1; }; auth: { workers = 1; backends = [ \"fakeauth\" ]; };\n"
-		"mail: { workers = 1; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n";
-	pid_t pids[2];
-	int fds[32];
-	bool ok;
-	char answer[8];
-	size_t i;
-
-	(void)state;
-	start(SMALL);
-	pids[0] = server_worker_pid(&server, "login", 0);
-	pids[1] = server_worker_pid(&server, "login", 1);
-	assert_true(pids[0] > 0 && pids[1] > 0); /* kill(0) would stop the tests' own group */
-	(void)kill(pids[0], SIGSTOP); /* so that connections wait in both sockets */
-	(void)kill(pids[1], SIGSTOP);
-	for (i = 0; i < 32; i++) {
-		fds[i] = connect_port(server.port);
-		assert_true(fds[i] >= 0);
-	}
-	server_write_conf(&server, fewer);
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(ok);
-	for (i = 0; i < 32; i++) {
-		assert_int_equal(recv(fds[i], answer, sizeof(answer), 0), 5);
-		close(fds[i]);
-	}
-	(void)kill(pids[0], SIGCONT);
-	(void)kill(pids[1], SIGCONT);
-	assert_true(wait_until(is_second_generation_alone, &server));
-}
-
-static uint16_t gone_port;
-
-static bool
-is_port_closed(struct server *s)
-{
-	int fd = connect_port(gone_port);
-
-	(void)s;
-	if (fd >= 0)
-		close(fd);
-	return fd < 0;
-}
-
-static void
-test_a_listener_that_goes_is_closed_and_a_new_one_opened(void **state)
-{
-	bool ok;
-	int fd;
-
-	(void)state;
-	start(SMALL);
-	server.fake->hold = 1; /* the old logins stay, with the socket in their hands */
-	gone_port = server.port;
-	server.port = free_port();
-	server_write_conf(&server, SMALL);
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(ok);
-	assert_true(wait_until(is_port_closed, &server));
-	assert_true(is_first_draining(&server));
-	fd = connect_port(server.port);
-	assert_true(fd >= 0);
-	close(fd);
-	server.fake->hold = 0;
-}
-
-static bool
-is_third_live_and_two(struct server *s)
-{
-	const char *text = server_ask(s, "status json", NULL);
-
-	return strstr(text, "\"number\":3,\"phase\":\"live\"") != NULL &&
-	       strstr(text, "\"number\":1,") == NULL;
-}
-
-static void
-test_generations_are_bounded(void **state)
-{
-	bool ok;
-
-	(void)state;
-	server_prepare(&server, SMALL);
-	server_write_conf(&server, SMALL);
-	server.set = "server.max_generations=2";
-	server_start(&server);
-	assert_true(server_wait_ready(&server));
-	server.fake->hold = 1; /* the old ones would stay */
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(is_first_draining(&server));
-	assert_string_equal(server_ask(&server, "reload", &ok), "");
-	assert_true(wait_until(is_third_live_and_two, &server));
-}
-
 /* ---- The pool of one-session processes ---- */
 
 static unsigned wanted_starts;
@@ -593,6 +375,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_all_workers_are_ready_and_the_server_stops),
 		CASE(test_a_worker_has_its_own_descriptors_and_no_others),
+		CASE(test_a_worker_has_the_shared_memory_of_its_kind_and_no_other),
 		CASE(test_a_worker_that_cannot_start_ends_the_server_with_its_reason),
 		CASE(test_a_worker_that_fails_once_at_start_is_tried_again),
 		CASE(test_a_stop_during_the_start_is_no_failure),
@@ -604,14 +387,6 @@ main(void)
 		CASE(test_a_crash_and_an_unasked_end_are_both_deaths),
 		CASE(test_a_slow_auth_worker_is_killed_and_its_asker_told),
 		CASE(test_a_dead_auth_worker_has_its_asker_told),
-		CASE(test_a_reload_lets_the_old_generation_finish),
-		CASE(test_a_bad_configuration_is_told_and_the_old_one_stays),
-		CASE(test_a_generation_that_does_not_start_leaves_the_old_one),
-		CASE(test_a_generation_that_does_not_start_leaves_no_socket),
-		CASE(test_a_hangup_reloads_too),
-		CASE(test_no_waiting_connection_is_lost_when_logins_become_fewer),
-		CASE(test_a_listener_that_goes_is_closed_and_a_new_one_opened),
-		CASE(test_generations_are_bounded),
 		CASE(test_the_pool_is_filled_ahead_of_need_and_bounded),
 		CASE(test_a_process_of_the_pool_that_ends_is_no_death),
 		CASE(test_control_refuses_what_it_does_not_know),
