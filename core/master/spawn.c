@@ -20,7 +20,7 @@ void
 spawn_reset_signals(void)
 {
 	static const int defaults[] = { SIGCHLD, SIGTERM, SIGUSR1 };
-	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE };
+	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE, SIGXFSZ };
 	sigset_t none;
 	size_t i;
 
