@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define MAX_ATTEMPTS 3
 
 enum pst_err_kind
 drop_kind_of_errno(void)
@@ -29,19 +32,46 @@ drop_kind_of_errno(void)
 	}
 }
 
-/* root -1 and 0: there is no such directory. */
-static int
-open_root(struct pst_maildrop *d, struct pst_err *err)
+bool
+drop_is_at_path(const struct pst_maildrop *d)
 {
-	d->root = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->root < 0)
-		return errno == ENOENT ? 0
-		                       : pst_err_sys(err, drop_kind_of_errno(), "open %s", d->path);
+	struct stat locked, there;
+
+	return fstat(d->root, &locked) == 0 && stat(d->path, &there) == 0 &&
+	       locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
+}
+
+static int
+lock_root(const struct pst_maildrop *d, struct pst_err *err)
+{
 	if (flock(d->root, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
 		return pst_err_set(err, PST_E_IN_USE, "%s: another session has the lock", d->path);
 	return pst_err_sys(err, PST_E_TEMP, "lock %s", d->path);
+}
+
+/* root -1 and 0: there is no such directory. Whoever puts another Maildir in this one's place holds
+ * its lock meanwhile: so the path is looked at again once we have it. */
+static int
+open_root(struct pst_maildrop *d, struct pst_err *err)
+{
+	int attempt;
+
+	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+		d->root = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (d->root < 0)
+			return errno == ENOENT
+			               ? 0
+			               : pst_err_sys(err, drop_kind_of_errno(), "open %s", d->path);
+		if (lock_root(d, err) != 0)
+			return -1;
+		if (drop_is_at_path(d))
+			return 0;
+		close(d->root);
+		d->root = -1;
+	}
+	return pst_err_set(err, PST_E_TEMP, "%s: replaced again and again", d->path);
 }
 
 static int

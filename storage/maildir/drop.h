@@ -52,6 +52,9 @@ struct pst_maildrop {
 /* Neither open nor locked; drop_close frees it. */
 struct pst_maildrop *drop_create(void *self, const char *path);
 
+/* Whether the path still leads to the directory that is open and locked. */
+bool drop_is_at_path(const struct pst_maildrop *d);
+
 /* Whether the index may be trusted for places that look so now. */
 bool drop_is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH]);
 

@@ -106,8 +106,8 @@ lock_and_read(struct pst_maildrop *d, struct pst_err *err)
 		return PST_FETCH_ERROR;
 	}
 	drop_locate_index(d);
-	if (!look_cached(d, now) || !load_cached(d) || !drop_is_unchanged(&d->index, now) ||
-	    d->index.listed > d->self->conf->max_messages)
+	if (!drop_is_at_path(d) || !look_cached(d, now) || !load_cached(d) ||
+	    !drop_is_unchanged(&d->index, now) || d->index.listed > d->self->conf->max_messages)
 		return PST_FETCH_WAIT;
 	d->is_light = d->index.listed <= LISTED_MAX;
 	return PST_FETCH_OK;

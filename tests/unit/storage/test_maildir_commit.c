@@ -366,6 +366,62 @@ test_lock_is_gone_with_its_holder(void **state)
 	}
 }
 
+/* Who takes a Maildir's place holds its lock: a session that waited in between gets the new one. */
+static void
+test_maildir_put_in_place_of_a_locked_one_is_the_one_that_opens(void **state)
+{
+	struct kit *k = *state;
+	char old[192], path[512];
+	int i;
+
+	fill(k);
+	(void)snprintf(old, sizeof(old), "%s/old", k->root);
+	for (i = 0; i < 40; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) { /* swaps the two all the time, under the lock of the one in place */
+			int n;
+
+			for (n = 0; n < 50; n++) {
+				int fd = open(k->maildir, O_RDONLY | O_DIRECTORY);
+
+				if (fd < 0 || flock(fd, LOCK_EX) != 0 ||
+				    rename(k->maildir, old) != 0 || mkdir(k->maildir, 0700) != 0)
+					_exit(1);
+				close(fd); /* an empty one is in place */
+				fd = open(k->maildir, O_RDONLY | O_DIRECTORY);
+				if (fd < 0 || flock(fd, LOCK_EX) != 0)
+					_exit(2);
+				kit_remove_tree(k->maildir);
+				if (rename(old, k->maildir) != 0)
+					_exit(3);
+				close(fd);
+			}
+			_exit(0);
+		}
+		while (waitpid(pid, &status, WNOHANG) == 0) {
+			struct pst_maildrop *d;
+			struct pst_err err;
+			struct stat locked, there;
+
+			if (kit_try_open(k, &d, &err) != 0) {
+				assert_true(err.kind == PST_E_IN_USE || err.kind == PST_E_TEMP);
+				continue;
+			}
+			if (d->root >= 0) { /* ours until it is closed */
+				assert_int_equal(fstat(d->root, &locked), 0);
+				assert_int_equal(stat(k->maildir, &there), 0);
+				assert_true(locked.st_ino == there.st_ino);
+			}
+			drop_close(d);
+		}
+		assert_int_equal(status, 0);
+	}
+	kit_path(k, "", path);
+	assert_lists(k, "1.a 3\n2.b 4\n3.c 5\n4.d 6\n");
+}
+
 static void
 lock_read_only(struct kit *k)
 {
@@ -450,6 +506,7 @@ main(void)
 		T(test_quota_file_is_neither_made_nor_followed),
 		T(test_second_session_is_told_in_use),
 		T(test_lock_is_gone_with_its_holder),
+		T(test_maildir_put_in_place_of_a_locked_one_is_the_one_that_opens),
 		T(test_lock_needs_no_right_to_write),
 		T(test_failed_open_keeps_no_lock),
 		T(test_no_descriptor_is_left_open),
