@@ -61,6 +61,7 @@ pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out)
 	 * octet less than two blocks of 64, or than one of 128, takes that block's place. */
 	pst_assert(gnutls_hash(hash, zeros, sizeof(zeros)) == 0);
 	gnutls_hash_deinit(hash, NULL);
+	pst_wipe_stack();
 }
 
 void

@@ -130,3 +130,12 @@ pst_wipe(void *p, size_t n)
 {
 	explicit_bzero(p, n);
 }
+
+/* Not inlined: its frame has to lie where the others' were. */
+PST_NOINLINE void
+pst_wipe_stack(void)
+{
+	char room[8192];
+
+	explicit_bzero(room, sizeof(room));
+}

@@ -46,4 +46,8 @@ bool pst_secret_equal(struct pst_str a, struct pst_str b);
 /* explicit_bzero by its other name, so that a reader sees what it is for. */
 void pst_wipe(void *p, size_t n);
 
+/* Wipes the stack below the caller's frame, where functions that it called had a secret in their
+ * variables: libraries seldom clean up there. */
+void pst_wipe_stack(void);
+
 #endif

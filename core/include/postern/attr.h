@@ -10,6 +10,7 @@
 /* A large buffer on a hot path, written before it is read: the build zeroes locals otherwise. */
 #define PST_UNINITIALIZED __attribute__((uninitialized))
 #define PST_UNUSED __attribute__((unused))
+#define PST_NOINLINE __attribute__((noinline))
 
 /* The one symbol that a plugin shows. */
 #define PST_EXPORT __attribute__((visibility("default")))
