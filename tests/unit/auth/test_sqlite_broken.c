@@ -121,11 +121,22 @@ test_a_file_that_is_no_database_is_temporary_and_over_when_it_is_mended(void **s
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
 }
 
+/* Writes over the file's pages, or writes them again as they were. */
 static void
-test_a_database_that_breaks_while_it_is_open_is_temporary(void **state)
+write_pages(const char *path, const char *octets, size_t n)
+{
+	int fd = open(path, O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, octets, n, 0), n);
+	close(fd);
+}
+
+static void
+test_a_database_that_breaks_while_it_is_open_is_temporary_until_it_is_restored(void **state)
 {
 	struct kit *f = *state;
-	char page[4096];
+	char good[3 * 4096], bad[sizeof(good)];
 	int fd;
 
 	kit_load_new(f);
@@ -134,17 +145,21 @@ test_a_database_that_breaks_while_it_is_open_is_temporary(void **state)
 	kit_sql(f->db, "PRAGMA journal_mode = DELETE");
 	assert_int_equal(kit_load(f, "auth", NULL), 0);
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
-	/* Pages 2 and 3 are the tables; the change counter makes the reader look again. */
-	fd = open(f->db, O_RDWR);
-	assert_int_equal(pread(fd, page, sizeof(page), 0), sizeof(page));
-	memset(page + 24, 0x7f, 4);
-	assert_int_equal(pwrite(fd, page, sizeof(page), 0), sizeof(page));
-	memset(page, 0xee, sizeof(page));
-	assert_int_equal(pwrite(fd, page, sizeof(page), 4096), sizeof(page));
-	assert_int_equal(pwrite(fd, page, sizeof(page), 8192), sizeof(page));
+	fd = open(f->db, O_RDONLY);
+	assert_int_equal(pread(fd, good, sizeof(good), 0), sizeof(good));
 	close(fd);
+	/* Pages 2 and 3 are the tables; the change counter makes the reader look again. */
+	memcpy(bad, good, sizeof(bad));
+	memset(bad + 24, 0x7f, 4);
+	memset(bad + 4096, 0xee, 2 * 4096);
+	write_pages(f->db, bad, sizeof(bad));
 	kit_assert_temp(f, "alice@b.test", "malformed");
 	kit_assert_temp(f, "alice@b.test", "malformed");
+	/* Restored in place, with the very counter that the reader saw last. */
+	memset(good + 24, 0x7f, 4);
+	write_pages(f->db, good, sizeof(good));
+	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
+	assert_text(f->record.credential, HASH);
 }
 
 static void
@@ -343,7 +358,7 @@ main(void)
 		T(test_a_locked_database_is_temporary_and_over_when_it_is_free),
 		T(test_a_writer_does_not_keep_look_ups_waiting),
 		T(test_a_file_that_is_no_database_is_temporary_and_over_when_it_is_mended),
-		T(test_a_database_that_breaks_while_it_is_open_is_temporary),
+		T(test_a_database_that_breaks_while_it_is_open_is_temporary_until_it_is_restored),
 		T(test_a_database_that_is_replaced_is_taken_up_at_the_next_look_up),
 		T(test_a_link_to_a_folder_is_followed_and_a_link_to_a_file_is_not),
 		T(test_a_home_grown_schema_is_used_as_it_is),
