@@ -177,7 +177,7 @@ test_no_waiting_connection_is_lost_when_logins_become_fewer(void **state)
 	pids[0] = server_worker_pid(&server, "login", 0);
 	pids[1] = server_worker_pid(&server, "login", 1);
 	assert_true(pids[0] > 0 && pids[1] > 0); /* kill(0) would stop the tests' own group */
-	(void)kill(pids[0], SIGSTOP); /* so that connections wait in both sockets */
+	(void)kill(pids[0], SIGSTOP);            /* so that connections wait in both sockets */
 	(void)kill(pids[1], SIGSTOP);
 	for (i = 0; i < 32; i++) {
 		fds[i] = connect_port(server.port);
