@@ -9,8 +9,8 @@
 #define SCHEME_NAMES 3
 
 struct scheme_row {
-	const char
-		*names[SCHEME_NAMES]; /* in any case in "{NAME}"; the first is the one we write */
+	/* In any case in "{NAME}"; the first is the one we write. */
+	const char *names[SCHEME_NAMES];
 
 	/* data is what stands behind the prefix, password has no NUL octet. */
 	enum scheme_match (*verify)(const struct scheme_row *row, struct pst_str data,

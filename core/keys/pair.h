@@ -12,8 +12,8 @@
 
 struct pair {
 	struct pair *next; /* in the store's table of versions */
-	uint64_t
-		version; /* from the chain's digest: the same files give the same, in any process */
+	/* From the chain's digest: the same files give the same, in any process. */
+	uint64_t version;
 	gnutls_pk_algorithm_t pk;
 	uint8_t type; /* TLS_TYPE_EC or TLS_TYPE_RSA */
 	uint32_t bits;

@@ -49,8 +49,8 @@ static const char *const file_names[2][2] = { { "fullchain.pem", "privkey.pem" }
 struct store {
 	const struct tls_settings *settings;
 	struct lru folders; /* with something in them */
-	struct lru
-		absent; /* names without: bounded apart, so that made-up names push nothing out */
+	/* Names without: bounded apart, so that made-up names push nothing out. */
+	struct lru absent;
 	struct pair *by_version[VERSION_BUCKETS];
 	int64_t no_default_logged_ms;
 };

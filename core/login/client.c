@@ -352,9 +352,8 @@ on_event(uv_poll_t *handle, int status, int events)
 	case PHASE_WAIT:
 	case PHASE_ATTEMPT:
 	case PHASE_PENALTY:
-		client_poll(
-			c,
-			0); /* its octets wait in the socket, or in GnuTLS, for what comes next */
+		/* Its octets wait in the socket, or in GnuTLS, for what comes next. */
+		client_poll(c, 0);
 		break;
 	case PHASE_RELAY:
 		relay_on_client(c, events);

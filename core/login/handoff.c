@@ -119,9 +119,9 @@ handoff_attempt(struct client *c)
 	rc = send_request(c, &err);
 	dialog_forget_attempt(&c->dialog);
 	if (rc != 0) {
+		/* The queue is broken or full: neither is the client's fault. */
 		if (err.kind == PST_E_PERM)
-			err.kind =
-				PST_E_TEMP; /* the queue is broken or full: neither is the client's fault */
+			err.kind = PST_E_TEMP;
 		handoff_failed(c, &err, NULL, 0);
 		return;
 	}

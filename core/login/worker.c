@@ -15,8 +15,8 @@
 #include "plugin/registry.h"
 
 #define TICK_MS 1000
-#define AUTH_GRACE_MS                                                                              \
-	2000 /* beyond auth.timeout, after which the master has killed the auth worker */
+/* Beyond auth.timeout, after which the master has killed the auth worker. */
+#define AUTH_GRACE_MS 2000
 #define STOP_GRACE_MS 1500 /* for what mail workers still say through relays */
 #define TRIM_AFTER 512     /* connections closed, before memory is worth giving back */
 #define MESSAGES_AT_ONCE 64

@@ -24,8 +24,8 @@ struct pst_maildrop {
 	char *path; /* of the Maildir, for the log and the index's name */
 	int root;   /* its descriptor, which bears the lock; -1: there is no such directory */
 
-	struct index_file
-		file; /* our index; the two names are set where it is not beside the mail */
+	/* Our index; the two names are set where it is not beside the mail. */
+	struct index_file file;
 	char *index_name, *index_spare;
 
 	/* The listing: messages 0 … listed - 1. It never changes; UIDLs are borrowed from it. */

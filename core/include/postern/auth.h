@@ -59,8 +59,8 @@ struct pst_auth_user {
 };
 
 struct pst_auth {
-	uint32_t
-		size; /* sizeof(struct pst_auth) that the plugin was built with; members are only appended */
+	/* sizeof(struct pst_auth) that the plugin was built with; members are only appended. */
+	uint32_t size;
 
 	/* PST_AUTH_TEMP comes with err filled, the others do not. */
 	enum pst_auth_result (*lookup)(void *self, const struct pst_auth_query *query,

@@ -25,8 +25,8 @@ struct pst_connection {
 };
 
 struct pst_policy {
-	uint32_t
-		size; /* sizeof(struct pst_policy) that the plugin was built with; members are only appended */
+	/* sizeof(struct pst_policy) that the plugin was built with; members are only appended. */
+	uint32_t size;
 
 	/* login worker, before a byte is read or sent. Must not block. */
 	enum pst_verdict (*on_connect)(void *self, const struct pst_connection *conn,

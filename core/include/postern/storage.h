@@ -58,8 +58,8 @@ enum pst_fetch_result {
 #define PST_FETCH_NOWAIT 1u /* called on the loop: answer from the kernel's caches or say WAIT */
 
 struct pst_storage {
-	uint32_t
-		size; /* sizeof(struct pst_storage) that the plugin was built with; members are only appended */
+	/* sizeof(struct pst_storage) that the plugin was built with; members are only appended. */
+	uint32_t size;
 
 	/* pool. Takes the exclusive lock, which the kernel frees when its holder dies, and reads
 	 * the listing. PST_E_IN_USE: another session has it. PST_E_TEMP, PST_E_PERM: as they say. A
