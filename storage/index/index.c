@@ -298,7 +298,8 @@ index_file_octets(const void *first, size_t n)
 static bool
 is_identity_uidl(const struct index_message *m)
 {
-	return pst_str_eq(m->uidl, m->identity);
+	return m->uidl.n == m->identity.n && /* mostly the same octets */
+	       (m->uidl.p == m->identity.p || pst_str_eq(m->uidl, m->identity));
 }
 
 size_t

@@ -47,7 +47,7 @@ static int
 host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, bool *crlf_out,
              struct pst_err *err)
 {
-	char buf[64 * 1024];
+	char buf[64 * 1024] PST_UNINITIALIZED;
 	struct pop3_size size;
 	uint64_t left = length;
 
