@@ -47,6 +47,8 @@ struct world {
 	uint32_t count;
 };
 
+static unsigned long opened_now; /* from the kernel's caches alone */
+
 static void
 fail(const struct world *w, const char *what, const char *detail)
 {
@@ -404,11 +406,26 @@ check_files(const struct world *w)
 		fail(w, "files", "not as many as there are messages");
 }
 
+/* In either of the two ways. */
+static struct pst_maildrop *
+open_drop(struct world *w)
+{
+	struct pst_maildrop_spec spec = { .path = w->kit.maildir };
+	struct pst_maildrop *d;
+	struct pst_err err;
+
+	if (pick(w, 2) == 0 && drop_open_now(&w->kit.self, &spec, &d, &err) == PST_FETCH_OK) {
+		opened_now++;
+		return d;
+	}
+	return kit_open(&w->kit);
+}
+
 static void
 run_session(struct world *w)
 {
 	struct message *listed[MESSAGES];
-	struct pst_maildrop *d = kit_open(&w->kit), *second;
+	struct pst_maildrop *d = open_drop(w), *second;
 	struct pst_err err;
 	uint32_t n = check_listing(w, d, listed), i;
 
@@ -458,11 +475,15 @@ main(int argc, char **argv)
 	unsigned long seeds = argc > 1 ? strtoul(argv[1], NULL, 10) : DEFAULT_SEEDS;
 	unsigned long first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
 	unsigned long seed;
+	bool is_fast;
 
-	if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
-		(void)setenv("TMPDIR", "/dev/shm", 1); /* ten times faster */
-	for (seed = first; seed < first + seeds; seed++)
+	is_fast = getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0;
+	for (seed = first; seed < first + seeds; seed++) {
+		/* A tmpfs is ten times faster, but a disk knows more calls. */
+		if (is_fast)
+			(void)setenv("TMPDIR", seed % 16 < 2 ? "/tmp" : "/dev/shm", 1);
 		run_seed(seed);
-	printf("%lu seeds\n", seeds);
+	}
+	printf("%lu seeds, %lu maildrops opened without waiting\n", seeds, opened_now);
 	return 0;
 }
