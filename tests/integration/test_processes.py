@@ -7,7 +7,8 @@ import socket
 import subprocess
 import unittest
 
-from bed import (SANITIZED, Bed, BedCase, Closed, IS_ROOT, code_of, eventually, lenient, stopwatch)
+from bed import (SANITIZED, Bed, BedCase, Closed, IS_ROOT, code_of, eventually, lenient,
+                 needs_root, stopwatch)
 from load import Load
 from support import conf, processes
 
@@ -129,6 +130,7 @@ class Killed(BedCase):
         finally:
             bed.stop()
 
+    @needs_root  # nobody else may look: workers are not dumpable
     def test_nothing_leaks(self):
         """Descriptors of every process before and after some hundred sessions of all kinds."""
         def descriptors():
@@ -297,12 +299,13 @@ class Users(BedCase):
                 for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
                     self.assertEqual(int(status[name], 16), 0, "%s %s" % (kind, name))
 
-    @unittest.skipUnless(IS_ROOT, "needs root")
+    @needs_root
     def test_login_sees_an_empty_folder_as_root(self):
         for pid in self.bed.workers("login"):
             self.assertEqual(os.listdir("/proc/%d/root" % pid), [])
             self.assertNotEqual(os.readlink("/proc/%d/root" % pid), "/")
 
+    @needs_root
     def test_no_descriptor_that_is_not_needed(self):
         """A worker holds no listening socket but login, and no file of another kind."""
         for kind in KINDS:
