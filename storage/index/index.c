@@ -53,6 +53,8 @@ enum {
 #define SUM_SEED_HEAD 1
 #define SUM_SEED_BODY 2
 
+const char index_other_version[] = "written by another version";
+
 struct section {
 	const uint8_t *p;
 	uint64_t octets;
@@ -248,7 +250,7 @@ parse(struct index *ix)
 	if (n < HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
 		return "not an index file";
 	if (get32(p + AT_VERSION) != INDEX_VERSION)
-		return "written by another version";
+		return index_other_version;
 	head_octets = get32(p + AT_HEAD_OCTETS);
 	if (head_octets < HEAD_OCTETS || head_octets > n)
 		return "bad length of the head";

@@ -96,6 +96,7 @@ void index_clear(struct index *ix); /* accepts a zeroed or cleared one */
  * whatever the result. What lies behind the file's own length is not looked at. NULL, or why it is
  * none: a few words for the log. */
 const char *index_parse(struct index *ix, struct mem *mem, size_t n);
+extern const char index_other_version[]; /* one of the reasons, and no fault: told by its address */
 
 /* The length that the first n octets of a file give it; 0 where they are not an index's. */
 uint64_t index_file_octets(const void *first, size_t n);

@@ -55,10 +55,11 @@ drop_load_index(struct pst_maildrop *d, struct index *ix)
 		load = INDEX_BAD;
 	}
 	if (why != NULL)
-		d->self->host->log(d->self->host, PST_LOG_WARN, "maildir.index_bad",
-		                   "path=%s file=%s reason=\"%s\": %s", d->path, d->file.name, why,
-		                   load == INDEX_LOADED ? "the one before serves"
-		                                        : "it is made anew");
+		d->self->host->log(
+			d->self->host, why == index_other_version ? PST_LOG_DEBUG : PST_LOG_WARN,
+			"maildir.index_bad", "path=%s file=%s reason=\"%s\": %s", d->path,
+			d->file.name, why,
+			load == INDEX_LOADED ? "the one before serves" : "it is made anew");
 	return load;
 }
 
