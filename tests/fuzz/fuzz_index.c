@@ -104,7 +104,7 @@ put(uint8_t *p, uint64_t v)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t *fixed = malloc(size + 1);
+	uint8_t *fixed = pst_alloc(size + 1);
 	uint32_t version = htole32(INDEX_VERSION), head = HEAD;
 
 	try_file(data, size);

@@ -38,7 +38,7 @@ check_uidl(struct pst_str uidl)
 static void
 check_flags(const struct entry *e)
 {
-	char *name = malloc(e->base.n + 5), buf[MAILDIR_UIDL_ROOM];
+	char *name = pst_alloc(e->base.n + 5), buf[MAILDIR_UIDL_ROOM];
 	struct pst_str base;
 
 	if (e->base.n > 0)
@@ -80,8 +80,8 @@ check_name(struct pst_str name, struct entry *e)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct entry *e = calloc(NAMES, sizeof(*e));
-	char *copy = malloc(size + 1);
+	struct entry *e = pst_alloc_array(NAMES, sizeof(*e));
+	char *copy = pst_alloc(size + 1);
 	size_t at = 0, n = 0, i, j, k;
 
 	if (size > 0)
