@@ -170,7 +170,8 @@ open_loop(struct server *sv)
 	};
 	int rc;
 
-	(void)setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
+	/* All threads start with the first job. */
+	(void)setenv("UV_THREADPOOL_SIZE", sv->has_only ? "1" : POOL_THREADS, 1);
 	(void)mallopt(M_ARENA_MAX, 2); /* one a thread would keep some 100 KB each */
 	rc = uv_loop_init(&sv->loop);
 	if (rc == 0)

@@ -62,7 +62,7 @@ mail_session_write(struct mail_session *s, const char *p, size_t n)
 	s->mail->spent += (size_t)sent;
 	mail_session_show(s);
 	if (s->waits_in == &s->mail->idle)
-		mail_session_wait_in(s, &s->mail->idle); /* a client that reads is not idle */
+		mail_session_wait_in(s, &s->mail->idle); /* it has said something, or reads */
 	return (size_t)sent;
 }
 

@@ -38,8 +38,7 @@ next_command(struct mail_session *s)
 	if (s->is_skipping && !skip_line(s))
 		return false;
 	switch (pop3_line_next(&s->view, POP3_LINE_MAX, &line)) {
-	case POP3_LINE_READY:
-		mail_session_wait_in(s, &s->mail->idle);
+	case POP3_LINE_READY: /* its reply, when it goes out, gives the client its time again */
 		mail_command(s, line);
 		return true;
 	case POP3_LINE_TOO_LONG:

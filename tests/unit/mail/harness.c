@@ -181,6 +181,12 @@ harness_send(struct harness *h, struct pst_str text, size_t step)
 }
 
 void
+harness_push(struct harness *h, const char *text)
+{
+	assert_int_equal(send(h->client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+void
 harness_expect_octets(struct harness *h, size_t n)
 {
 	while (h->got.len < n) {

@@ -44,6 +44,9 @@ void harness_run(struct harness *h); /* the same, without the client */
 /* Sends all of it, step octets at a time, reading meanwhile. */
 void harness_send(struct harness *h, struct pst_str text, size_t step);
 
+/* Leaves text in the socket and runs nothing: the server finds all of it at once. */
+void harness_push(struct harness *h, const char *text);
+
 /* Until the client has n octets in all; it fails the test when the server closes before. */
 void harness_expect_octets(struct harness *h, size_t n);
 

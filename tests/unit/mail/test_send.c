@@ -207,7 +207,7 @@ test_client_that_does_not_read_stops_the_commands_not_the_worker(void **state)
 	start_slow(h);
 	/* 100 listings of some 200 KB each, and the client takes nothing */
 	for (i = 0; i < 100; i++)
-		assert_int_equal(send(h->client, "UIDL\r\n", 6, 0), 6);
+		harness_push(h, "UIDL\r\n");
 	for (i = 0; i < 50; i++)
 		harness_run(h);
 	s = h->mail.sessions;
@@ -388,6 +388,22 @@ test_large_file_that_ends_early_is_cut_off(void **state)
 	free((char *)(uintptr_t)mail.p);
 }
 
+static void
+test_top_of_a_file_that_ends_early_is_cut_off_once_begun(void **state)
+{
+	struct harness *h = *state;
+	struct pst_str mail = make_mail(30000, 11);
+	struct fake_message *m = fake_add(&h->fake, mail);
+	const char *const first = "+OK top of message follows\r\n";
+
+	m->length += 100;
+	start_slow(h);
+	h->mail.sessions->drop.has_no_cache_read = true; /* so the reply goes out piece by piece */
+	harness_send(h, PST_LIT("TOP 4 100000\r\n"), SIZE_MAX);
+	expect_cut(h, first, mail);
+	free((char *)(uintptr_t)mail.p);
+}
+
 /* ---- Ends in the middle ---- */
 
 static void
@@ -459,7 +475,7 @@ test_quit_behind_a_message_that_was_not_taken_removes_nothing(void **state)
 	fake_add(&h->fake, mail);
 	free((char *)(uintptr_t)mail.p);
 	start_slow(h);
-	send(h->client, "RETR 4\r\nDELE 4\r\nQUIT\r\n", 22, 0);
+	harness_push(h, "RETR 4\r\nDELE 4\r\nQUIT\r\n");
 	for (i = 0; i < 10; i++)
 		harness_run(h);
 	s = h->mail.sessions;
@@ -467,6 +483,81 @@ test_quit_behind_a_message_that_was_not_taken_removes_nothing(void **state)
 	harness_hang_up(h);
 	assert_int_equal(h->fake.commits, 0);
 	assert_false(h->fake.v[3].is_removed);
+}
+
+static void
+test_quit_counts_when_the_message_was_taken_and_only_its_answer_is_not(void **state)
+{
+	struct harness *h = *state;
+	struct pst_str mail = make_mail(40000, 7);
+	struct naive_reply r = naive_body(mail.p, mail.n, NAIVE_RETR);
+
+	fake_add(&h->fake, mail);
+	start_slow(h);
+	harness_send(h, PST_LIT("RETR 4\r\n"), SIZE_MAX);
+	harness_skip_line(h);
+	harness_expect_octets(h, r.n);
+	harness_push(h, "DELE 4\r\nQUIT\r\n");
+	harness_hang_up(h);
+	assert_true(h->fake.v[3].is_removed);
+	free((char *)(uintptr_t)mail.p);
+	free(r.p);
+}
+
+static void
+test_answers_that_nobody_reads_do_not_keep_a_quit_from_its_end(void **state)
+{
+	struct harness *h = *state;
+	const struct mail_session *s;
+
+	fake_add_many(&h->fake, 2000);
+	start_slow(h);
+	h->fake.is_slow = true;
+	harness_push(h, "LIST\r\nDELE 1\r\nQUIT\r\n");
+	while (h->fake.calls == 0)
+		harness_run(h);
+	s = h->mail.sessions;
+	assert_true(s->is_blocked && s->phase == MAIL_QUITTING);
+	close(h->client);
+	h->client = -1;
+	while (!s->is_lost)
+		harness_run(h);
+	assert_int_equal(s->mask, 0); /* else the loop would spin until the pool is through */
+	sem_post(&h->fake.go);
+	harness_until_empty(h);
+	assert_true(h->fake.v[0].is_removed);
+}
+
+/* A turn ends with whole commands left over, while the socket would take more and the client has
+ * sent more: those are not read before these are served. With 2500 octets a message it is the end of
+ * the 49th that uses up a turn. */
+static void
+test_commands_beyond_a_turns_share_wait_for_the_next(void **state)
+{
+	const char *const first = "+OK 2500 octets\r\n";
+	const size_t count = 5000; /* more than one reading gives */
+	struct harness *h = *state;
+	struct naive_reply r;
+	char mail[2500], *text = malloc(count * 8);
+	size_t i;
+
+	for (i = 0; i < sizeof(mail); i++)
+		mail[i] = i % 50 == 48 ? '\r' : i % 50 == 49 ? '\n' : 'x';
+	r = naive_body(mail, sizeof(mail), NAIVE_RETR);
+	fake_add(&h->fake, (struct pst_str){ mail, sizeof(mail) });
+	for (i = 0; i < count; i++)
+		memcpy(text + i * 8, "RETR 4\r\n", 8);
+	start_fast(h);
+	harness_send(h, (struct pst_str){ text, count * 8 }, SIZE_MAX);
+	for (i = 0; i < count; i++) {
+		harness_expect(h, first);
+		harness_expect_octets(h, r.n);
+		assert_memory_equal(h->got.data, r.p, r.n);
+		pst_buf_take(&h->got, r.n);
+		assert_true(h->mail.sessions->in.len < MAIL_READ_MAX + POP3_LINE_MAX);
+	}
+	free(text);
+	free(r.p);
 }
 
 static void
@@ -524,6 +615,10 @@ main(void)
 		T(test_small_file_that_is_shorter_than_told_is_refused),
 		T(test_large_message_of_another_size_is_cut_off_without_its_dot),
 		T(test_large_file_that_ends_early_is_cut_off),
+		T(test_top_of_a_file_that_ends_early_is_cut_off_once_begun),
+		T(test_quit_counts_when_the_message_was_taken_and_only_its_answer_is_not),
+		T(test_answers_that_nobody_reads_do_not_keep_a_quit_from_its_end),
+		T(test_commands_beyond_a_turns_share_wait_for_the_next),
 		T(test_stop_in_the_middle_of_a_reply_adds_no_line_to_it),
 		T(test_client_that_does_not_read_for_too_long_is_left),
 		T(test_client_that_reads_slowly_is_not_left),

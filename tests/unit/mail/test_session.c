@@ -272,6 +272,10 @@ test_line_of_the_longest_length_is_taken_and_a_longer_one_refused_once(void **st
 	harness_say(h, "NOOP", "-ERR line too long\r\n+OK\r\n");
 	harness_send(h, (struct pst_str){ line, 5000 }, 700);
 	harness_say(h, "NOOP", "-ERR line too long\r\n+OK\r\n");
+	memcpy(line + 4994, "NOOP\r\n", 6); /* all in one piece */
+	line[4993] = '\n';
+	harness_send(h, (struct pst_str){ line, 5000 }, SIZE_MAX);
+	harness_expect(h, "-ERR line too long\r\n+OK\r\n");
 	memset(line, '\0', sizeof(line));
 	line[599] = '\n';
 	harness_send(h, (struct pst_str){ line, 600 }, SIZE_MAX);
@@ -376,7 +380,7 @@ test_quit_counts_though_the_client_closes_at_once(void **state)
 			harness_tcp_pair(ends);
 		harness_start_on(h, ends, (struct pst_str){ "", 0 });
 		harness_expect(h, HELLO);
-		send(h->client, "DELE 1\r\nQUIT\r\n", 14, 0);
+		harness_push(h, "DELE 1\r\nQUIT\r\n");
 		if (way == 2) /* with a reset, as of a client with unread data */
 			setsockopt(h->client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		harness_hang_up(h);
@@ -506,6 +510,27 @@ test_silent_client_is_left_without_a_word_and_nothing_goes(void **state)
 	harness_until_empty(h);
 	assert_int_equal(h->fake.commits, 0);
 	assert_int_equal(h->fake.closes, 1);
+}
+
+static void
+test_quit_that_outlives_its_client_is_done_and_answers_nobody(void **state)
+{
+	struct harness *h = *state;
+
+	greet(h);
+	harness_say(h, "DELE 1", "+OK message 1 deleted\r\n");
+	h->fake.is_slow = true;
+	harness_send(h, PST_LIT("QUIT\r\n"), SIZE_MAX);
+	while (h->fake.calls == 0)
+		harness_round(h, false);
+	mail_tick(&h->mail, later(h, HARNESS_IDLE_MS + 1));
+	harness_expect_eof(h);
+	sem_post(&h->fake.go);
+	harness_until_empty(h);
+	assert_true(h->fake.v[0].is_removed);
+	h->fake.is_slow = false;
+	close(h->client);
+	greet(h); /* nothing of it is left for the next one */
 }
 
 static void
@@ -692,6 +717,7 @@ main(void)
 		T(test_refusal_is_told_and_nothing_is_opened),
 		T(test_client_that_goes_while_the_maildrop_opens_leaves_no_lock),
 		T(test_silent_client_is_left_without_a_word_and_nothing_goes),
+		T(test_quit_that_outlives_its_client_is_done_and_answers_nobody),
 		T(test_octets_that_are_no_command_do_not_put_off_the_end),
 		T(test_client_that_does_not_close_is_waited_for_only_so_long),
 		T(test_stop_tells_who_waits_and_removes_nothing),

@@ -268,6 +268,19 @@ order(struct stage *st, enum wire_order what, uint32_t row)
 	assert_int_equal(channel_send(st->inbox[1], message, n, -1, &err), 0);
 }
 
+/* The worker has taken its orders. */
+static void
+wait_inbox_empty(const struct stage *st)
+{
+	struct pollfd fd = { st->inbox[0], POLLIN, 0 };
+	int waited;
+
+	for (waited = 0; poll(&fd, 1, 0) == 1; waited++) {
+		assert_true(waited < WAIT_MS);
+		poll(NULL, 0, 1);
+	}
+}
+
 /* All of text, and nothing before it. An empty text: the end of the connection. */
 static void
 expect(int client, const char *text)
@@ -512,6 +525,7 @@ test_one_process_serves_one_session_as_its_user(void **state)
 {
 	struct stage *st = *state;
 	unsigned busy;
+	int first;
 
 	start_as_user(st, 2);
 	hand_over_good(st, st->queue[1], "memstore:/3", 1000, 1001);
@@ -530,6 +544,14 @@ test_one_process_serves_one_session_as_its_user(void **state)
 	hand_over_good(st, st->queue[1], "memstore:/3", 1000, 1001);
 	expect(st->client, HELLO);
 	assert_int_equal(st->rows[!busy].state, SLOT_BUSY);
+	first = st->client;
+	st->client = -1;
+	/* it is this user now, and nobody else's */
+	hand_over_good(st, st->inbox[1], "memstore:/3", 1000, 1001);
+	expect(st->client, "-ERR [SYS/TEMP] temporary failure, try again later\r\n");
+	expect(st->client, "");
+	close(st->client);
+	st->client = first;
 	order(st, ORDER_STOP, 0);
 	expect(st->client, "-ERR [SYS/TEMP] server is going down\r\n");
 	assert_int_equal(reap(st, !busy), 0);
@@ -545,6 +567,9 @@ test_users_who_may_not_be_are_refused(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		/* root is refused whatever the settings say */
+		st->settings.mail.first_uid = ids[i].uid == 0 ? 0 : 500;
+		st->settings.mail.first_gid = ids[i].gid == 0 ? 0 : 100;
 		start_as_user(st, 1);
 		hand_over_good(st, st->queue[1], "memstore:/3", ids[i].uid, ids[i].gid);
 		expect(st->client, "-ERR [SYS/PERM] not possible, ask the administrator\r\n");
@@ -591,11 +616,22 @@ test_spare_process_ends_when_it_is_told(void **state)
 
 	for (i = 0; i < 2; i++) {
 		start_as_user(st, 1);
-		order(st, ORDER_END_SESSION, 0); /* it has none */
 		order(st, orders[i], 0);
 		assert_int_equal(reap(st, 0), 0);
 		st->rows[0].state = SLOT_EMPTY;
 	}
+}
+
+static void
+test_spare_process_has_no_session_that_could_be_ended(void **state)
+{
+	struct stage *st = *state;
+
+	start_as_user(st, 1);
+	order(st, ORDER_END_SESSION, 0);
+	wait_inbox_empty(st);
+	hand_over_good(st, st->queue[1], "memstore:/3", 1000, 1001);
+	expect(st->client, HELLO);
 }
 
 int
@@ -617,6 +653,7 @@ main(void)
 		T(test_process_that_cannot_give_up_root_serves_nobody),
 		T(test_bad_ticket_is_refused_before_anything_else),
 		T(test_spare_process_ends_when_it_is_told),
+		T(test_spare_process_has_no_session_that_could_be_ended),
 	};
 
 	pst_log_set_level(PST_LOG_ERROR);
