@@ -34,6 +34,7 @@ enter(struct login *l, struct client *c)
 		c->next->prev = c;
 	l->clients = c;
 	l->client_count++;
+	l->opened++;
 	atomic_store_explicit(&l->env->self->sessions, (uint32_t)l->client_count,
 	                      memory_order_relaxed);
 }
@@ -56,7 +57,7 @@ create(struct listener *li, int fd, const char *peer, uint32_t row)
 	c->row = row;
 	c->owns_row = true;
 	dialog_init(&c->dialog, &li->rules, li->settings->tls == TLS_IMPLICIT);
-	pst_buf_init(&c->in, DIALOG_INPUT_MAX + LOGIN_READ_OCTETS);
+	pst_buf_init(&c->in, DIALOG_INPUT_MAX + LOGIN_TLS_OCTETS);
 	pst_buf_init(&c->out, LOGIN_OUT_OCTETS);
 	make_sid(c->sid);
 	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);

@@ -187,7 +187,7 @@ begin_handshake(struct client *c)
 
 /* ---- The dialog ---- */
 
-/* Octets that GnuTLS has decrypted already: no event will tell of them. */
+/* Octets, or an end, that are out of the socket already: no event will tell of them. */
 static void
 read_pending(struct client *c)
 {
@@ -211,7 +211,7 @@ grant(struct client *c)
 {
 	switch ((enum dialog_step)c->step) {
 	case DIALOG_MORE:
-		if (c->tls != NULL && tls_stream_pending(c->tls))
+		if (c->ended != 0 || (c->tls != NULL && tls_stream_pending(c->tls)))
 			read_pending(c);
 		else
 			client_poll(c, UV_READABLE);

@@ -22,6 +22,8 @@
 #include "tls/stream.h"
 
 #define LOGIN_READ_OCTETS 16384 /* of one read from a client */
+#define LOGIN_TLS_OCTETS                                                                           \
+	(TLS_AHEAD + TLS_RECORD_MAX) /* the same through TLS: all that is pending */
 #define LOGIN_SCRATCH_OCTETS 262144
 #define LOGIN_REPLY_OCTETS 65536
 #define LOGIN_OUT_OCTETS 1048576 /* ceiling of what waits for one client */
@@ -71,7 +73,9 @@ struct login {
 	size_t client_count;
 	uint64_t request;
 	uint32_t next_mail;
-	size_t closed; /* since memory was given back */
+	size_t closed; /* connections, since memory was given back */
+	size_t opened; /* since the last tick */
+	int64_t trimmed_ms;
 	bool is_accepting;
 	bool is_draining; /* ends with its last client */
 	bool is_stopping;
@@ -124,6 +128,7 @@ struct client {
 	uint8_t step; /* enum dialog_step: what to do when out is empty */
 	uint8_t polled;
 	bool owns_row;
+	uint8_t ended; /* enum io of an end that the next read is to give; 0: none */
 	bool saw_end;  /* the client sends no more */
 	bool is_dead;  /* it takes no more either */
 	bool said_bye; /* close_notify and FIN are out */
@@ -175,7 +180,8 @@ void client_poll(struct client *c, int events);
 /* IO_BLOCKED: the rest waits in c->out. */
 enum io client_send(struct client *c, struct pst_str data);
 enum io client_flush(struct client *c);
-/* At most LOGIN_READ_OCTETS into the scratch memory. */
+/* At most LOGIN_READ_OCTETS or LOGIN_TLS_OCTETS into the scratch memory. With TLS nothing is pending
+ * afterwards, so that the next event is always the socket's. */
 enum io client_read(struct client *c, size_t *n_out);
 
 /* handoff.c */
@@ -203,8 +209,9 @@ void login_delay(struct client *c, int64_t delay_ms);
 
 /* relay.c */
 
-/* From now on octets go to and fro between the TLS session and fd, which is the relay's. */
-int relay_start(struct client *c, int fd, struct pst_err *err);
+/* From now on octets go to and fro between the TLS session and fd, which is the relay's; input goes
+ * first. */
+int relay_start(struct client *c, int fd, struct pst_str input, struct pst_err *err);
 void relay_on_client(struct client *c, int events);
 /* Gives up whatever waits in either direction. Accepts NULL. */
 void relay_free(struct relay *r);

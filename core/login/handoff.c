@@ -229,9 +229,10 @@ send_to_slot(struct client *c, size_t n, int fd, struct pst_err *err)
 	return -1;
 }
 
-/* fd: what the mail worker gets to talk to. */
+/* fd: what the mail worker gets to talk to. input: what the client has said already. */
 static int
-pass_on(struct client *c, const struct wire_auth_reply *reply, int fd, struct pst_err *err)
+pass_on(struct client *c, const struct wire_auth_reply *reply, struct pst_str input, int fd,
+        struct pst_err *err)
 {
 	struct login *l = c->login;
 	const struct wire_handoff m = {
@@ -241,7 +242,7 @@ pass_on(struct client *c, const struct wire_auth_reply *reply, int fd, struct ps
 		.remote_ip = pst_str_c(c->peer),
 		.user = reply->user,
 		.ticket = reply->ticket,
-		.input = pst_buf_view(&c->in),
+		.input = input,
 		.tls = c->tls != NULL,
 	};
 	size_t n = wire_handoff_encode(&m, l->env->incarnation, ++l->request, l->message);
@@ -260,19 +261,25 @@ pass_on(struct client *c, const struct wire_auth_reply *reply, int fd, struct ps
 static int
 hand_over_tls(struct client *c, const struct wire_auth_reply *reply, struct pst_err *err)
 {
+	struct pst_str input = pst_buf_view(&c->in);
+	struct pst_str rest = { "", 0 };
 	int ends[2];
 	int rc;
 
+	if (input.n > WIRE_INPUT) { /* a large record behind small ones */
+		rest = (struct pst_str){ input.p + WIRE_INPUT, input.n - WIRE_INPUT };
+		input.n = WIRE_INPUT;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
 		return pst_err_sys(err, PST_E_TEMP, "socketpair");
-	rc = pass_on(c, reply, ends[1], err);
+	rc = pass_on(c, reply, input, ends[1], err);
 	close(ends[1]);
 	if (rc != 0) {
 		close(ends[0]);
 		return -1;
 	}
 	c->owns_row = false;
-	if (relay_start(c, ends[0], err) != 0)
+	if (relay_start(c, ends[0], rest, err) != 0)
 		client_free(c);
 	return 0;
 }
@@ -282,7 +289,7 @@ hand_over(struct client *c, const struct wire_auth_reply *reply, struct pst_err 
 {
 	if (c->tls != NULL)
 		return hand_over_tls(c, reply, err);
-	if (pass_on(c, reply, c->fd, err) != 0)
+	if (pass_on(c, reply, pst_buf_view(&c->in), c->fd, err) != 0)
 		return -1;
 	c->owns_row = false;
 	client_free(c);

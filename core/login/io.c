@@ -99,17 +99,24 @@ client_flush(struct client *c)
 	return io;
 }
 
+/* One record, and all that are out of the socket by then. */
 static enum io
 read_tls(struct client *c, size_t *n_out)
 {
+	char *scratch = c->login->scratch;
 	struct pst_err err;
+	enum tls_io io;
+	size_t n;
 
-	switch (tls_stream_read(c->tls, c->login->scratch, LOGIN_READ_OCTETS, n_out, &err)) {
+	do {
+		io = tls_stream_read(c->tls, scratch + *n_out, LOGIN_TLS_OCTETS - *n_out, &n, &err);
+		*n_out += n;
+	} while (io == TLS_IO_DONE && tls_stream_pending(c->tls));
+	switch (io) {
 	case TLS_IO_DONE:
-		return IO_OK;
 	case TLS_IO_WANT_READ:
 	case TLS_IO_WANT_WRITE:
-		return IO_BLOCKED;
+		return *n_out > 0 ? IO_OK : IO_BLOCKED;
 	case TLS_IO_CLOSED:
 		return IO_END;
 	case TLS_IO_FAILED:
@@ -123,6 +130,19 @@ read_tls(struct client *c, size_t *n_out)
 	return IO_DEAD;
 }
 
+/* An end behind octets has come out of the socket with them: no event will tell of it. */
+static enum io
+read_all_tls(struct client *c, size_t *n_out)
+{
+	enum io io = c->ended != 0 ? (enum io)c->ended : read_tls(c, n_out);
+
+	if ((io == IO_END || io == IO_DEAD) && *n_out > 0) {
+		c->ended = (uint8_t)io;
+		io = IO_OK;
+	}
+	return io;
+}
+
 enum io
 client_read(struct client *c, size_t *n_out)
 {
@@ -130,7 +150,7 @@ client_read(struct client *c, size_t *n_out)
 
 	*n_out = 0;
 	if (c->tls != NULL)
-		return read_tls(c, n_out);
+		return read_all_tls(c, n_out);
 	do {
 		rc = recv(c->fd, c->login->scratch, LOGIN_READ_OCTETS, MSG_DONTWAIT);
 	} while (rc < 0 && errno == EINTR);

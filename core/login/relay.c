@@ -13,7 +13,6 @@
 #include "login/client.h"
 
 #define SMALL_READ 32768 /* from mail, until the client has shown that it takes more */
-#define READS_AT_ONCE 8  /* records of one client in one event */
 
 struct relay {
 	uv_poll_t poll;
@@ -71,29 +70,28 @@ flush_up(struct relay *r)
 }
 
 static void
+keep_up(struct relay *r, struct pst_str rest)
+{
+	struct pst_err err;
+
+	if (rest.n > 0 && pst_buf_add(&r->up, rest, &err) != 0)
+		r->client->saw_end = true; /* not reached: the ceiling is a read's size */
+}
+
+static void
 pump_up(struct relay *r)
 {
 	struct client *c = r->client;
-	struct pst_err err;
-	unsigned i;
+	size_t n = 0;
+	size_t sent;
+	enum io io = client_read(c, &n);
 
-	for (i = 0; i < READS_AT_ONCE && r->up.len == 0 && !c->saw_end; i++) {
-		size_t n = 0;
-		size_t sent;
-		enum io io = client_read(c, &n);
-
-		if (io == IO_BLOCKED)
-			return;
-		c->saw_end = io == IO_END || io == IO_DEAD;
-		c->is_dead = c->is_dead || io == IO_DEAD;
-		sent = send_up(r, c->login->scratch, n);
-		if (sent < n &&
-		    pst_buf_add(&r->up, (struct pst_str){ c->login->scratch + sent, n - sent },
-		                &err) != 0)
-			c->saw_end = true; /* not reached: the ceiling is a read's size */
-		if (c->saw_end || !tls_stream_pending(c->tls))
-			return;
-	}
+	sent = send_up(r, c->login->scratch, n);
+	keep_up(r, (struct pst_str){ c->login->scratch + sent, n - sent });
+	if (io == IO_OK && c->ended != 0)
+		io = (enum io)c->ended;
+	c->saw_end = c->saw_end || io == IO_END || io == IO_DEAD;
+	c->is_dead = c->is_dead || io == IO_DEAD;
 }
 
 /* ---- Mail to client ---- */
@@ -203,13 +201,13 @@ relay_on_client(struct client *c, int events)
 
 	if ((events & UV_WRITABLE) && c->out.len > 0)
 		flush_down(c);
-	if ((events & UV_READABLE) && r->up.len == 0)
+	if ((events & UV_READABLE) && r->up.len == 0 && !c->saw_end)
 		pump_up(r);
 	settle(r);
 }
 
 int
-relay_start(struct client *c, int fd, struct pst_err *err)
+relay_start(struct client *c, int fd, struct pst_str input, struct pst_err *err)
 {
 	struct relay *r = pst_new(struct relay);
 	int rc = uv_poll_init(&c->login->loop, &r->poll, fd);
@@ -222,14 +220,15 @@ relay_start(struct client *c, int fd, struct pst_err *err)
 	r->poll.data = r;
 	r->client = c;
 	r->fd = fd;
-	pst_buf_init(&r->up, LOGIN_READ_OCTETS);
+	pst_buf_init(&r->up, LOGIN_TLS_OCTETS);
 	c->relay = r;
 	c->phase = PHASE_RELAY;
 	deadline_clear(&c->deadline);
 	dialog_forget_attempt(&c->dialog);
-	pst_buf_clear(&c->in); /* it went with the hand-off */
-	if (tls_stream_pending(c->tls))
-		pump_up(r);
+	c->saw_end = c->ended != 0;
+	keep_up(r, input);
+	flush_up(r);
+	pst_buf_clear(&c->in);
 	settle(r);
 	return 0;
 }

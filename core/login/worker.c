@@ -18,7 +18,9 @@
 /* Beyond auth.timeout, after which the master has killed the auth worker. */
 #define AUTH_GRACE_MS 2000
 #define STOP_GRACE_MS 1500 /* for what mail workers still say through relays */
-#define TRIM_AFTER 512     /* connections closed, before memory is worth giving back */
+#define TRIM_AFTER 128     /* connections closed, before memory is worth giving back */
+#define TRIM_QUIET 16      /* new ones in a second, up to which the burst is over */
+#define TRIM_MS 60000      /* after so long it is given back in any case: milliseconds for 10 MB */
 #define MESSAGES_AT_ONCE 64
 
 static struct login *loaded; /* from load to run; there is one worker in a process */
@@ -62,13 +64,18 @@ login_delay(struct client *c, int64_t delay_ms)
 		(void)uv_timer_start(&l->penalty, on_penalty, (uint64_t)delay_ms, 0);
 }
 
-/* Heap that a burst of connections has left, where it is quiet again. */
+/* Heap that a burst of connections has left. Under steady load it would be asked for again at once. */
 static void
 give_memory_back(struct login *l)
 {
-	if (l->closed < TRIM_AFTER || l->client_count > l->closed)
+	const size_t opened = l->opened;
+
+	l->opened = 0;
+	if (l->closed < TRIM_AFTER ||
+	    (opened > TRIM_QUIET && login_now(l) - l->trimmed_ms < TRIM_MS))
 		return;
 	l->closed = 0;
+	l->trimmed_ms = login_now(l);
 	(void)malloc_trim(0);
 }
 

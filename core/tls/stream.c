@@ -13,10 +13,11 @@
  * the memory of a client without manners: no handshake takes so much, and no record. */
 #define BUDGET 65536
 
+#define RECORD_HEAD 5 /* octets before each record, which GnuTLS asks for by themselves */
+
 static ssize_t
-on_pull(gnutls_transport_ptr_t ptr, void *out, size_t n)
+receive(struct tls_stream *t, void *out, size_t n)
 {
-	struct tls_stream *t = ptr;
 	ssize_t got;
 
 	if (t->budget == 0) {
@@ -29,6 +30,79 @@ on_pull(gnutls_transport_ptr_t ptr, void *out, size_t n)
 	else if (got < 0)
 		gnutls_transport_set_errno(t->session, errno);
 	return got;
+}
+
+static size_t
+take(const uint8_t *from, size_t left, void *out, size_t n)
+{
+	n = n < left ? n : left;
+	memcpy(out, from, n);
+	return n;
+}
+
+static void
+forget_kept(struct tls_stream *t)
+{
+	free(t->kept);
+	t->kept = NULL;
+}
+
+static ssize_t
+take_kept(struct tls_stream *t, void *out, size_t n)
+{
+	n = take(t->kept + t->kept_at, t->kept_n - t->kept_at, out, n);
+	t->kept_at += (uint32_t)n;
+	if (t->kept_at == t->kept_n)
+		forget_kept(t);
+	return (ssize_t)n;
+}
+
+static ssize_t
+take_ahead(struct tls_ahead *a, void *out, size_t n)
+{
+	n = take(a->octets + a->at, a->n - a->at, out, n);
+	a->at += n;
+	if (a->at == a->n)
+		a->owner = NULL;
+	return (ssize_t)n;
+}
+
+/* The buffer is for another stream now: what its owner has not taken goes with the owner. */
+static void
+clear_ahead(struct tls_ahead *a)
+{
+	struct tls_stream *t = a->owner;
+
+	if (t == NULL)
+		return;
+	t->kept_n = (uint32_t)(a->n - a->at);
+	t->kept_at = 0;
+	t->kept = pst_alloc(t->kept_n);
+	memcpy(t->kept, a->octets + a->at, t->kept_n);
+	a->owner = NULL;
+}
+
+static ssize_t
+on_pull(gnutls_transport_ptr_t ptr, void *out, size_t n)
+{
+	struct tls_stream *t = ptr;
+	struct tls_ahead *a = &t->server->ahead;
+	ssize_t got;
+
+	if (t->kept != NULL)
+		return take_kept(t, out, n);
+	if (a->owner == t)
+		return take_ahead(a, out, n);
+	if (n != RECORD_HEAD)
+		return receive(t, out, n);
+	clear_ahead(a);
+	got = receive(t, a->octets, sizeof(a->octets));
+	if (got <= 0)
+		return got;
+	a->owner = t;
+	a->at = 0;
+	a->n = (size_t)got;
+	return take_ahead(a, out, n);
 }
 
 struct tls_stream *
@@ -61,6 +135,9 @@ tls_stream_close(struct tls_stream *t)
 {
 	if (t == NULL)
 		return;
+	if (t->server->ahead.owner == t)
+		t->server->ahead.owner = NULL;
+	forget_kept(t);
 	gnutls_deinit(t->session);
 	tls_names_release(t->server->names, t->chain);
 	free(t);
@@ -160,7 +237,8 @@ tls_stream_read(struct tls_stream *t, char *out, size_t cap, size_t *n_out, stru
 bool
 tls_stream_pending(const struct tls_stream *t)
 {
-	return gnutls_record_check_pending(t->session) > 0;
+	return t->kept != NULL || t->server->ahead.owner == t ||
+	       gnutls_record_check_pending(t->session) > 0;
 }
 
 enum tls_io

@@ -13,6 +13,7 @@
 
 #define TLS_RECORD_MAX 16384
 #define TLS_NAME_MAX 255
+#define TLS_AHEAD 4096 /* octets that are read from the socket at once, where records are small */
 
 struct tls_stream;
 
@@ -42,7 +43,8 @@ enum tls_io tls_stream_handshake(struct tls_stream *t, struct pst_err *err);
 enum tls_io tls_stream_read(struct tls_stream *t, char *out, size_t cap, size_t *n_out,
                             struct pst_err *err);
 
-/* Octets that were decrypted already: poll does not see them, so read on while this is true. */
+/* Octets that are out of the socket already: poll does not see them, so read on while this is true. They
+ * are at most TLS_AHEAD octets of small records and one of any size. */
 bool tls_stream_pending(const struct tls_stream *t);
 
 /* Sends from the front of data, *n_out octets of it. On WANT_WRITE a record has been cut from what

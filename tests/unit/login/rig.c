@@ -453,9 +453,39 @@ rig_close(struct rig_client *c)
 		gnutls_deinit(c->tls);
 		gnutls_certificate_free_credentials(c->credentials);
 	}
+	if (c->gathered != NULL)
+		pst_buf_clear(c->gathered);
+	free(c->gathered);
 	if (c->fd >= 0)
 		close(c->fd);
 	*c = (struct rig_client){ .fd = -1 };
+}
+
+static ssize_t
+gather(gnutls_transport_ptr_t ptr, const void *data, size_t n)
+{
+	struct pst_err err;
+
+	assert_int_equal(pst_buf_add(ptr, (struct pst_str){ data, n }, &err), 0);
+	return (ssize_t)n;
+}
+
+void
+rig_gather(struct rig_client *c)
+{
+	c->gathered = pst_new(struct pst_buf);
+	pst_buf_init(c->gathered, 1 << 20);
+	gnutls_transport_set_ptr2(c->tls, (gnutls_transport_ptr_t)(intptr_t)c->fd, c->gathered);
+	gnutls_transport_set_push_function(c->tls, gather);
+}
+
+void
+rig_send_gathered(struct rig_client *c)
+{
+	struct rig_client plain = { .fd = c->fd };
+
+	rig_say_octets(&plain, c->gathered->data, c->gathered->len);
+	pst_buf_clear(c->gathered);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <gnutls/gnutls.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "config/settings.h"
 #include "ipc/env.h"
 #include "ipc/shm.h"
@@ -65,12 +66,16 @@ struct rig_client {
 	int fd;
 	gnutls_session_t tls; /* or NULL */
 	gnutls_certificate_credentials_t credentials;
+	struct pst_buf *gathered; /* or NULL */
 };
 
 struct rig_client rig_connect(struct rig *r, unsigned listener);
 int rig_shake_hands(struct rig_client *c, const char *name, const gnutls_datum_t *resume);
 struct rig_client rig_connect_tls(struct rig *r);
 void rig_close(struct rig_client *c);
+/* From now on what TLS would send is gathered; then it goes out in one piece. */
+void rig_gather(struct rig_client *c);
+void rig_send_gathered(struct rig_client *c);
 void rig_say(struct rig_client *c, const char *text);
 void rig_say_octets(struct rig_client *c, const char *p, size_t n);
 /* Exactly this comes next. */

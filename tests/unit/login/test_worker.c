@@ -637,6 +637,94 @@ test_a_mail_worker_that_reads_late_gets_every_octet(void **state)
 	free(got);
 }
 
+/* Records and an end that come out of the socket together: no further event tells of any of them. */
+static void
+test_all_that_arrives_together_is_seen(void **state)
+{
+	struct rig *r = *state;
+	struct rig_client c;
+	char octet;
+	unsigned i;
+	int fd;
+
+	rig_start(r);
+	c = rig_connect_tls(r);
+	fd = log_in(r, &c, NULL);
+	rig_gather(&c);
+	for (i = 0; i < 50; i++)
+		rig_say(&c, "NOOP\r\n");
+	assert_int_equal(gnutls_bye(c.tls, GNUTLS_SHUT_WR), 0);
+	rig_send_gathered(&c);
+	for (i = 0; i < 50; i++)
+		rig_hear_fd(fd, "NOOP\r\n");
+	assert_int_equal(recv(fd, &octet, 1, 0), 0);
+	rig_say_fd(fd, "+OK bye\r\n");
+	close(fd);
+	rig_hear(&c, "+OK bye\r\n");
+	rig_hear_end(&c);
+	rig_close(&c);
+	/* The same before login. */
+	c = rig_connect_tls(r);
+	rig_hear(&c, GREETING);
+	rig_gather(&c);
+	rig_say(&c, "USER alice\r\n");
+	rig_say(&c, "USER bob\r\n");
+	assert_int_equal(gnutls_bye(c.tls, GNUTLS_SHUT_WR), 0);
+	rig_send_gathered(&c);
+	rig_hear(&c, PROMPT PROMPT);
+	rig_wait_sessions(r, 0);
+	rig_close(&c);
+}
+
+static void
+test_much_behind_pass_goes_on_in_order(void **state)
+{
+	struct rig *r = *state;
+	char *big = pst_alloc(16384);
+	char *got = pst_alloc(32768);
+	struct wire_handoff handoff;
+	struct msg_head head;
+	struct rig_client c;
+	size_t have;
+	size_t all;
+	unsigned i;
+	int fd;
+
+	memset(big, 'x', 16384);
+	rig_start(r);
+	c = rig_connect_tls(r);
+	rig_hear(&c, GREETING);
+	rig_gather(&c);
+	rig_say(&c, "USER alice\r\nPASS secret\r\n");
+	for (i = 0; i < 100; i++)
+		rig_say(&c, "NOOP some more\r\n");
+	rig_say_octets(&c, big, 16384);
+	rig_say(&c, "QUIT\r\n");
+	rig_send_gathered(&c);
+	all = 100 * 16 + 16384 + 6;
+	(void)rig_request(r, &head);
+	rig_answer_ok(r, &head, "alice");
+	handoff = rig_handoff(r, rig_handoff_slot(r), &fd);
+	have = handoff.input.n;
+	assert_true(have <= WIRE_INPUT);
+	memcpy(got, handoff.input.p, have);
+	while (have < all) {
+		ssize_t n = recv(fd, got + have, 32768 - have, 0);
+
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	assert_int_equal(have, all);
+	for (i = 0; i < 100; i++)
+		assert_memory_equal(got + 16 * i, "NOOP some more\r\n", 16);
+	assert_memory_equal(got + 1600, big, 16384);
+	assert_memory_equal(got + 1600 + 16384, "QUIT\r\n", 6);
+	close(fd);
+	rig_close(&c);
+	free(big);
+	free(got);
+}
+
 static void
 test_a_session_resumes_by_ticket(void **state)
 {
@@ -859,6 +947,8 @@ main(void)
 		WITH_RIG(test_every_octet_comes_before_the_end),
 		WITH_RIG(test_a_client_that_quits_and_hangs_up_is_heard_by_mail),
 		WITH_RIG(test_a_mail_worker_that_reads_late_gets_every_octet),
+		WITH_RIG(test_all_that_arrives_together_is_seen),
+		WITH_RIG(test_much_behind_pass_goes_on_in_order),
 		WITH_RIG(test_a_session_resumes_by_ticket),
 		WITH_RIG(test_a_keys_process_that_is_replaced_costs_no_handshake),
 		WITH_RIG(test_without_keys_plain_clients_are_served_and_tls_fails_in_time),

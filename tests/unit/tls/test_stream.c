@@ -700,6 +700,143 @@ test_a_session_may_go_on_for_ever(void **state)
 	end_talk(&t);
 }
 
+/* What the client's GnuTLS writes, gathered, so that it can arrive in other pieces than records. */
+struct wire {
+	char octets[1 << 20];
+	size_t n;
+};
+
+static ssize_t
+gather(gnutls_transport_ptr_t ptr, const void *data, size_t n)
+{
+	struct wire *w = ptr;
+
+	assert_true(n <= sizeof(w->octets) - w->n);
+	memcpy(w->octets + w->n, data, n);
+	w->n += n;
+	return (ssize_t)n;
+}
+
+static void
+gather_from(struct talk *t, struct wire *w)
+{
+	w->n = 0;
+	gnutls_transport_set_ptr2(t->client, (gnutls_transport_ptr_t)(intptr_t)t->ends[1], w);
+	gnutls_transport_set_push_function(t->client, gather);
+}
+
+static void
+send_numbers(struct talk *t, unsigned from, unsigned to)
+{
+	char text[16];
+
+	for (; from < to; from++) {
+		(void)snprintf(text, sizeof(text), "%u\r\n", from);
+		send_from_client(t, text, strlen(text));
+	}
+}
+
+static void
+read_numbers(struct talk *t, unsigned from, unsigned to)
+{
+	static char in[TLS_RECORD_MAX];
+	struct pst_err err;
+	char text[16];
+	size_t n;
+
+	for (; from < to; from++) {
+		(void)snprintf(text, sizeof(text), "%u\r\n", from);
+		assert_int_equal(tls_stream_read(t->server, in, sizeof(in), &n, &err), TLS_IO_DONE);
+		assert_int_equal(n, strlen(text));
+		assert_memory_equal(in, text, n);
+	}
+}
+
+/* Two sessions share the buffer for what is read ahead; neither gets the other's octets. */
+static void
+test_octets_read_ahead_stay_with_their_session(void **state)
+{
+	struct wire *w = pst_new(struct wire);
+	struct talk one, other;
+
+	assert_true(begin_talk(*state, &(struct wish){ .name = "both.test" }, &one));
+	assert_true(begin_talk(*state, &(struct wish){ .name = "both.test" }, &other));
+	gather_from(&one, w);
+	send_numbers(&one, 0, 100); /* some 2,700 octets: all are read with the first */
+	assert_int_equal(write(one.ends[1], w->octets, w->n), w->n);
+	gather_from(&other, w);
+	send_numbers(&other, 500, 600);
+	assert_int_equal(write(other.ends[1], w->octets, w->n), w->n);
+	read_numbers(&one, 0, 10);
+	assert_true(tls_stream_pending(one.server));
+	read_numbers(&other, 500, 510);
+	assert_true(tls_stream_pending(one.server));
+	assert_true(tls_stream_pending(other.server));
+	read_numbers(&one, 10, 20);
+	read_numbers(&other, 510, 599);
+	read_numbers(&one, 20, 100);
+	assert_false(tls_stream_pending(one.server));
+	read_numbers(&other, 599, 600);
+	assert_false(tls_stream_pending(other.server));
+	/* One that ends with octets of its in the buffer leaves it in order. */
+	gather_from(&one, w);
+	send_numbers(&one, 0, 100);
+	assert_int_equal(write(one.ends[1], w->octets, w->n), w->n);
+	read_numbers(&one, 0, 1);
+	end_talk(&one);
+	gather_from(&other, w);
+	send_numbers(&other, 0, 3);
+	assert_int_equal(write(other.ends[1], w->octets, w->n), w->n);
+	read_numbers(&other, 0, 3);
+	end_talk(&other);
+	free(w);
+}
+
+static void
+test_records_may_be_cut_anywhere(void **state)
+{
+	static const size_t pieces[] = { 1, 2, 3, 5, 6, 7, 28, 4095, 4096, 4097, 16405, 100000 };
+	static char big[TLS_RECORD_MAX], in[TLS_RECORD_MAX];
+	struct wire *w = pst_new(struct wire);
+	struct pst_err err;
+	struct talk t;
+	size_t i;
+
+	fill_pattern(big, sizeof(big));
+	assert_true(begin_talk(*state, &(struct wish){ .name = "both.test" }, &t));
+	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		size_t expected = 200 + sizeof(big) + 300;
+		size_t have = 0;
+		size_t at = 0;
+		char *got = pst_alloc(expected);
+
+		gather_from(&t, w);
+		send_from_client(&t, big, 200);
+		send_from_client(&t, big + 200, sizeof(big) - 200);
+		send_from_client(&t, big, 500);
+		while (at < w->n) {
+			size_t n = w->n - at < pieces[i] ? w->n - at : pieces[i];
+			enum tls_io io;
+
+			assert_int_equal(write(t.ends[1], w->octets + at, n), n);
+			at += n;
+			while ((io = tls_stream_read(t.server, in, sizeof(in), &n, &err)) ==
+			       TLS_IO_DONE) {
+				memcpy(got + have, in, n);
+				have += n;
+			}
+			assert_int_equal(io, TLS_IO_WANT_READ);
+			assert_false(tls_stream_pending(t.server));
+		}
+		assert_int_equal(have, sizeof(big) + 500);
+		assert_memory_equal(got, big, sizeof(big));
+		assert_memory_equal(got + sizeof(big), big, 500);
+		free(got);
+	}
+	end_talk(&t);
+	free(w);
+}
+
 int
 main(void)
 {
@@ -721,6 +858,8 @@ main(void)
 		WITH_WORLD(test_a_keys_process_that_was_replaced_signs_all_the_same),
 		WITH_WORLD(test_a_huge_client_hello_is_refused_before_it_is_there),
 		WITH_WORLD(test_a_session_may_go_on_for_ever),
+		WITH_WORLD(test_octets_read_ahead_stay_with_their_session),
+		WITH_WORLD(test_records_may_be_cut_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
