@@ -204,9 +204,11 @@ on_inbox(uv_poll_t *handle, int status, int events)
 		if (n == 0)
 			return;
 		if (n < 0) {
-			pst_log_error(NULL, "login.inbox", "reason=\"%s\"", err.text);
+			/* The master keeps both ends: it is gone, and its workers with it in a moment. */
 			if (err.kind == PST_E_CLOSED)
-				(void)uv_poll_stop(&l->inbox); /* the master is gone */
+				(void)uv_poll_stop(&l->inbox);
+			else
+				pst_log_error(NULL, "login.inbox", "reason=\"%s\"", err.text);
 			return;
 		}
 		take_message(l, (struct pst_str){ (const char *)data, (size_t)n });

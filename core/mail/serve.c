@@ -96,14 +96,15 @@ take_message(struct server *sv)
 	if (n == 0)
 		return false;
 	if (n < 0) {
-		pst_log_error(NULL, "mail.message", "reason=\"%s\"", err.text);
-		if (err.kind == PST_E_CLOSED) { /* the master keeps both ends: it is gone */
-			sv->status = 1;
-			(void)uv_poll_stop(&sv->inbox);
-			stop(sv);
-			return false;
+		if (err.kind != PST_E_CLOSED) {
+			pst_log_error(NULL, "mail.message", "reason=\"%s\"", err.text);
+			return true;
 		}
-		return true;
+		/* The master keeps both ends: it is gone, and its workers with it in a moment. */
+		sv->status = 1;
+		(void)uv_poll_stop(&sv->inbox);
+		stop(sv);
+		return false;
 	}
 	message.n = (size_t)n;
 	if (wire_type(message) == MSG_HANDOFF) {
