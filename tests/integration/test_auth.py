@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Logging in: what is taken, what is refused with which code, and that answers tell nothing more."""
 import os
+import sqlite3
 import statistics
 import unittest
 
@@ -323,6 +324,49 @@ class Codes(BedCase):
         self.assertEqual(self.code("user1@example.test", "wrong"), "AUTH")
         first.close()  # without QUIT: the lock goes with the connection
         self.assertTrue(eventually(lambda: self.code("user1@example.test") == "OK", 5))
+
+
+class OwnTables(BedCase):
+    """An admin's own tables and query, and the domains' flags of ours."""
+    options = ("--users", "2")
+
+    def database(self):
+        return sqlite3.connect(os.path.join(self.bed.bed_dir, "auth", "users.db"))
+
+    def answer(self, user, password):
+        with self.bed.connect() as client:
+            client.ok("USER " + user)
+            answer = client.cmd("PASS " + password)
+            return "OK" if answer.startswith(b"+OK") else code_of(answer)
+
+    def test_a_disabled_domain(self):
+        for enabled, want in ((0, "SYS/PERM"), (1, "OK")):
+            with self.database() as db:
+                db.execute("UPDATE domains SET enabled = ?", (enabled,))
+            db.close()
+            self.assertEqual(self.answer("user1@example.test", "secret"), want)
+
+    def test_a_query_of_the_admin_s_own(self):
+        place = os.path.join(self.bed.bed_dir, "mail", "panel")
+        with self.database() as db:
+            db.execute("CREATE TABLE accounts (email TEXT, crypt TEXT, maildir TEXT, active INT)")
+            db.executemany("INSERT INTO accounts VALUES (?, ?, ?, ?)", [
+                ("ann@panel.test", "{PLAIN}one", place, 1),
+                ("eve@panel.test", "{PLAIN}two", place, 0)])
+        db.close()
+        self.bed.configure({"auth.sqlite.lookup_query":
+                            "SELECT crypt AS password, 'maildir:' || maildir AS maildrop, "
+                            "active AS enabled FROM accounts WHERE email = :user"})
+        self.bed.ctl("reload", check=True)
+        try:
+            self.assertEqual(self.answer("ann@panel.test", "one"), "OK")
+            self.assertEqual(self.answer("ann@panel.test", "two"), "AUTH")
+            self.assertEqual(self.answer("eve@panel.test", "two"), "SYS/PERM")
+            self.assertEqual(self.answer("user1@example.test", "secret"), "AUTH")
+            self.assertEqual(self.answer("x'OR(1=1)--", "one"), "AUTH")
+        finally:
+            self.bed.configure({})
+            self.bed.ctl("reload", check=True)
 
 
 class Refusals(BedCase):

@@ -134,6 +134,58 @@ class Names(BedCase):
                     self.assertIn("Public Key Algorithm: " + kind, shown)
 
 
+class SmallCache(BedCase):
+    """More names than the keys processes keep."""
+    options = ("--users", "1", "--set", "tls.cache=2", "--set", "tls.check_interval=1s",
+               *("--sni=n%d.example.test" % n for n in range(5)))
+
+    def test_every_name_is_served_again_and_again(self):
+        context = lenient(ca=self.bed.ca)
+        for _ in range(3):
+            for number in range(5):
+                name = "n%d.example.test" % number
+                with Client(self.bed.host, self.bed.tls_port, tls=True, context=context,
+                            name=name) as client:  # the name is verified
+                    client.ok("CAPA")
+
+    def test_names_that_nobody_has(self):
+        """A client that makes names up pushes nothing out, and fills nothing."""
+        for number in range(200):
+            with Client(self.bed.host, self.bed.tls_port, tls=True,
+                        name="made-up-%d.example.test" % number) as client:
+                client.quit()
+        self.test_every_name_is_served_again_and_again()
+
+
+class ManyNames(BedCase):
+    """Folders cost nothing before somebody asks for them."""
+    options = ("--users", "1")
+
+    def test_three_thousand_names_cost_nothing_at_start(self):
+        home = os.path.join(self.bed.bed_dir, "tls")
+        source = os.path.join(home, "localhost")
+        for number in range(3_000):
+            folder = os.path.join(home, "bulk-%d.example.test" % number)
+            os.mkdir(folder)
+            for name in ("fullchain.pem", "privkey.pem"):
+                os.symlink(os.path.join(source, name), os.path.join(folder, name))
+        before = self.memory()
+        start = time.monotonic()
+        self.bed.ctl("reload", check=True)
+        self.assertLess(time.monotonic() - start, 5)
+        with Client(self.bed.host, self.bed.tls_port, tls=True, name="localhost") as client:
+            client.quit()
+        self.assertLess(self.memory(), before + 2000)
+
+    def memory(self):
+        """KiB that the keys processes have to themselves."""
+        total = 0
+        for pid in self.bed.workers("keys"):
+            with open("/proc/%d/status" % pid, encoding="ascii") as f:
+                total += int(re.search(r"RssAnon:\s+(\d+)", f.read()).group(1))
+        return total
+
+
 class RsaOnly(BedCase):
     options = ("--users", "1", "--tls", "rsa")
 

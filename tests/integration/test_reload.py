@@ -83,7 +83,10 @@ class Reload(BedCase):
         with Load(self.bed, 16) as load:
             # Each thread has a user of its own: nobody is ever in anybody's way.
             for number in range(RELOADS):
-                self.bed.configure({"login.greeting": "generation %d" % number})
+                # The number of listening sockets changes as well, which is where connections that
+                # wait in one of them are easily lost.
+                self.bed.configure({"login.greeting": "generation %d" % number,
+                                    "login.workers": str(1 + number % 3)})
                 self.reload_and_wait("generation %d" % number)
                 time.sleep(0.1)
         self.assertEqual(load.failures[:5], [])
