@@ -2,6 +2,7 @@
 /* A chain and its key; see pair.h. */
 #include "keys/pair.h"
 
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <string.h>
@@ -205,6 +206,8 @@ pair_sign(const struct pair *p, uint32_t algorithm, bool is_hash, struct pst_str
 	if (!gnutls_sign_supports_pk_algorithm(sign, p->pk))
 		return pst_err_set(err, PST_E_PERM, "signature algorithm %u is not for this key",
 		                   algorithm);
+	if (is_hash && data.n != gnutls_hash_get_len(gnutls_sign_get_hash_algorithm(sign)))
+		return pst_err_set(err, PST_E_PERM, "a hash of %zu octets", data.n);
 	if (is_hash)
 		rc = gnutls_privkey_sign_hash2(p->key, sign, 0, &in, &signature);
 	else

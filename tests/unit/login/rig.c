@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,6 +94,7 @@ make_channels(struct rig *r)
 		assert_int_equal(channel_create(r->mail[i], 262144, &err), 0);
 		r->mail_writers[i] = r->mail[i][1];
 	}
+	assert_int_equal(channel_create(r->mail_queue, 262144, &err), 0);
 }
 
 struct rig *
@@ -139,8 +141,18 @@ rig_create(void)
 }
 
 static void
+limit_descriptors(unsigned most)
+{
+	const struct rlimit limit = { .rlim_cur = most, .rlim_max = most };
+
+	if (most > 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		_exit(97);
+}
+
+static void
 be_worker(const struct worker_code *code, struct worker_env *env, const char *name, const char *dir)
 {
+	struct conf_texts none;
 	struct pst_err err;
 	char path[4096];
 	int status = 99;
@@ -150,6 +162,8 @@ be_worker(const struct worker_code *code, struct worker_env *env, const char *na
 		_exit(98);
 	pst_log_set_level(PST_LOG_DEBUG);
 	pst_log_set_worker(name);
+	conf_texts_init(&none, NULL);
+	env->sections = &none;
 	env->plugins = registry_create(NULL);
 	if (code->load(env, &err) == 0)
 		status = code->run(env);
@@ -198,9 +212,25 @@ rig_start(struct rig *r)
 	rig_start_keys(r);
 	r->login_pid = fork();
 	assert_true(r->login_pid >= 0);
-	if (r->login_pid == 0)
+	if (r->login_pid == 0) {
+		limit_descriptors(r->descriptors);
 		be_worker(&login_worker, &r->env, "login", r->dir);
+	}
 	wait_ready(&r->slots[0]);
+}
+
+int
+rig_set_up(void **state)
+{
+	*state = rig_create();
+	return 0;
+}
+
+int
+rig_tear_down(void **state)
+{
+	rig_destroy(*state);
+	return 0;
 }
 
 void
@@ -256,6 +286,7 @@ rig_destroy(struct rig *r)
 		close(r->auth_queue[i]);
 		close(r->inbox[i]);
 		close(r->keys[i]);
+		close(r->mail_queue[i]);
 		for (k = 0; k < RIG_MAILS; k++)
 			close(r->mail[k][i]);
 	}
@@ -358,6 +389,13 @@ rig_answer_ok(struct rig *r, const struct msg_head *head, const char *user)
 			   .ok = true, .user = pst_str_c(user), .ticket = PST_LIT("sealed") });
 }
 
+void
+rig_refuse(struct rig *r, const struct msg_head *head, enum pst_err_kind kind, uint32_t delay_ms)
+{
+	rig_answer(r, head,
+	           &(struct wire_auth_reply){ .kind = (uint8_t)kind, .delay_ms = delay_ms });
+}
+
 /* ---- As mail worker ---- */
 
 unsigned
@@ -378,7 +416,13 @@ rig_handoff_slot(struct rig *r)
 struct wire_handoff
 rig_handoff(struct rig *r, unsigned slot, int *fd)
 {
-	struct pollfd p = { .fd = r->mail[slot][0], .events = POLLIN };
+	return rig_handoff_from(r, r->mail[slot][0], fd);
+}
+
+struct wire_handoff
+rig_handoff_from(struct rig *r, int channel, int *fd)
+{
+	struct pollfd p = { .fd = channel, .events = POLLIN };
 	struct wire_handoff m;
 	struct msg_head head;
 	struct pst_err err;
@@ -386,7 +430,7 @@ rig_handoff(struct rig *r, unsigned slot, int *fd)
 	ssize_t n;
 
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
-	n = channel_recv(r->mail[slot][0], r->in, sizeof(r->in), fd, &err);
+	n = channel_recv(channel, r->in, sizeof(r->in), fd, &err);
 	assert_true(n > 0);
 	assert_true(*fd >= 0);
 	assert_int_equal(
@@ -404,6 +448,13 @@ rig_handoff(struct rig *r, unsigned slot, int *fd)
 struct rig_client
 rig_connect(struct rig *r, unsigned listener)
 {
+	return rig_connect_from(r, listener, "127.0.0.1");
+}
+
+struct rig_client
+rig_connect_from(struct rig *r, unsigned listener, const char *ip)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 		                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		                   .sin_port = htons(r->ports[listener]) };
@@ -413,6 +464,8 @@ rig_connect(struct rig *r, unsigned listener)
 	assert_true(c.fd >= 0);
 	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(inet_pton(AF_INET, ip, &from.sin_addr), 1);
+	assert_int_equal(bind(c.fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(c.fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	return c;
 }
@@ -572,4 +625,33 @@ rig_wait_child(pid_t pid)
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int
+rig_log_in(struct rig *r, struct rig_client *c, unsigned *slot_out)
+{
+	struct msg_head head;
+	unsigned slot;
+	int fd;
+
+	rig_hear(c, GREETING);
+	rig_say(c, "USER alice\r\n");
+	rig_hear(c, PROMPT);
+	rig_say(c, "PASS secret\r\n");
+	(void)rig_request(r, &head);
+	rig_answer_ok(r, &head, "alice@example.test");
+	slot = rig_handoff_slot(r);
+	board_free(r->board, rig_handoff(r, slot, &fd).row); /* mail's, at the session's end */
+	if (slot_out != NULL)
+		*slot_out = slot;
+	return fd;
+}
+
+void
+rig_pattern(char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		p[i] = (char)((i * 31 + i / 251) & 0xff);
 }

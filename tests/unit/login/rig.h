@@ -13,6 +13,15 @@
 #include "ipc/shm.h"
 #include "ipc/wire.h"
 
+#define GREETING "+OK ready\r\n"
+#define PROMPT "+OK send PASS\r\n"
+#define REFUSED "-ERR [AUTH] authentication failed\r\n"
+#define TEMPORARY "-ERR [SYS/TEMP] temporary failure, try again later\r\n"
+#define GOING_DOWN "-ERR [SYS/TEMP] server is going down\r\n"
+
+/* For cmocka: r is *state. */
+#define WITH_RIG(f) cmocka_unit_test_setup_teardown(f, rig_set_up, rig_tear_down)
+
 #define RIG_MAILS 3
 #define RIG_ROWS 64
 
@@ -31,6 +40,8 @@ struct rig {
 	int auth_queue[2], inbox[2], keys[2];
 	int mail[RIG_MAILS][2];
 	int mail_writers[RIG_MAILS];
+	unsigned descriptors; /* the most that the login worker may have open; 0: as it is */
+	int mail_queue[2];
 	pid_t login_pid, keys_pid;
 	uint8_t in[MSG_MAX_OCTETS], out[MSG_MAX_OCTETS];
 };
@@ -43,6 +54,9 @@ void rig_kill_keys(struct rig *r);
 /* Ends what still runs; the login worker must not have died. */
 void rig_destroy(struct rig *r);
 
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
+
 void rig_order(struct rig *r, enum wire_order order, uint32_t row);
 int rig_wait_for_end(struct rig *r); /* the login worker's exit status, or -1 after ten seconds */
 unsigned rig_logged(const struct rig *r, const char *word);
@@ -54,10 +68,13 @@ void rig_wait_sessions(struct rig *r, uint32_t count);
 struct wire_auth_request rig_request(struct rig *r, struct msg_head *head);
 void rig_answer(struct rig *r, const struct msg_head *head, const struct wire_auth_reply *reply);
 void rig_answer_ok(struct rig *r, const struct msg_head *head, const char *user);
+void rig_refuse(struct rig *r, const struct msg_head *head, enum pst_err_kind kind,
+                uint32_t delay_ms);
 bool rig_request_waits(struct rig *r, int wait_ms);
 
 /* The next hand-off in a mail slot; its descriptor in *fd. */
 struct wire_handoff rig_handoff(struct rig *r, unsigned slot, int *fd);
+struct wire_handoff rig_handoff_from(struct rig *r, int channel, int *fd);
 /* The slot that gets one within ten seconds. */
 unsigned rig_handoff_slot(struct rig *r);
 
@@ -70,6 +87,7 @@ struct rig_client {
 };
 
 struct rig_client rig_connect(struct rig *r, unsigned listener);
+struct rig_client rig_connect_from(struct rig *r, unsigned listener, const char *ip);
 int rig_shake_hands(struct rig_client *c, const char *name, const gnutls_datum_t *resume);
 struct rig_client rig_connect_tls(struct rig *r);
 void rig_close(struct rig_client *c);
@@ -85,6 +103,12 @@ void rig_hear_end(struct rig_client *c);
 
 /* The exit status of a process of the test's own. */
 int rig_wait_child(pid_t pid);
+
+/* From the greeting to the hand-off, by USER and PASS; what the mail worker gets. */
+int rig_log_in(struct rig *r, struct rig_client *c, unsigned *slot_out);
+
+/* Octets that tell where they are from. */
+void rig_pattern(char *p, size_t n);
 
 /* A mail worker's end of a session. */
 void rig_hear_fd(int fd, const char *text);

@@ -101,10 +101,11 @@ make_key(gnutls_x509_privkey_t key, enum cert_kind kind)
 	pst_assert(rc == 0);
 }
 
+/* All but the signature. */
 static void
-fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, enum cert_kind kind, const char *host,
-     int days)
+fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *host, int days, bool is_ca)
 {
+	const unsigned n = (unsigned)strlen(host);
 	const time_t now = time(NULL);
 	unsigned char serial[8];
 
@@ -114,14 +115,71 @@ fill(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, enum cert_kind kind, cons
 	pst_assert(gnutls_x509_crt_set_serial(crt, serial, sizeof(serial)) == 0);
 	pst_assert(gnutls_x509_crt_set_activation_time(crt, now - 86400 * 100) == 0);
 	pst_assert(gnutls_x509_crt_set_expiration_time(crt, now + 86400 * (time_t)days) == 0);
-	pst_assert(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, host,
-	                                         (unsigned)strlen(host)) == 0);
-	pst_assert(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host,
-	                                                (unsigned)strlen(host), 0) == 0);
+	pst_assert(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, host, n) ==
+	           0);
+	if (is_ca)
+		pst_assert(gnutls_x509_crt_set_basic_constraints(crt, 1, -1) == 0);
+	else
+		pst_assert(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host, n,
+		                                                0) == 0);
 	pst_assert(gnutls_x509_crt_set_key(crt, key) == 0);
-	pst_assert(gnutls_x509_crt_sign2(
-			   crt, crt, key,
-			   kind == CERT_ED25519 ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256, 0) == 0);
+}
+
+static void
+write_key(const char *dir, const char *folder, const char *file, gnutls_x509_privkey_t key)
+{
+	gnutls_datum_t pem = { NULL, 0 };
+
+	pst_assert(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL,
+	                                             GNUTLS_PKCS_PLAIN, &pem) == 0);
+	certs_write(dir, folder, file, (const char *)pem.data, pem.size);
+	gnutls_free(pem.data);
+}
+
+#define MAX_CHAIN 32
+
+void
+certs_make_chain(const char *dir, const char *folder, const char *host, unsigned count,
+                 bool reversed)
+{
+	static char text[MAX_CHAIN * 2048];
+	gnutls_x509_privkey_t keys[MAX_CHAIN];
+	gnutls_x509_crt_t crts[MAX_CHAIN];
+	size_t n = 0;
+	unsigned i;
+
+	pst_assert(count > 0 && count <= MAX_CHAIN);
+	for (i = 0; i < count; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "Authority %u of %s", i, host);
+		pst_assert(gnutls_x509_privkey_init(&keys[i]) == 0 &&
+		           gnutls_x509_crt_init(&crts[i]) == 0);
+		make_key(keys[i], CERT_EC);
+		fill(crts[i], keys[i], i == 0 ? host : name, 30, i > 0);
+	}
+	for (i = count; i-- > 0;) {
+		const unsigned signer = i + 1 < count ? i + 1 : i;
+
+		pst_assert(gnutls_x509_crt_sign2(crts[i], crts[signer], keys[signer],
+		                                 GNUTLS_DIG_SHA256, 0) == 0);
+	}
+	for (i = 0; i < count; i++) {
+		gnutls_datum_t pem = { NULL, 0 };
+
+		pst_assert(gnutls_x509_crt_export2(crts[reversed ? count - 1 - i : i],
+		                                   GNUTLS_X509_FMT_PEM, &pem) == 0);
+		pst_assert(pem.size <= sizeof(text) - n);
+		memcpy(text + n, pem.data, pem.size);
+		n += pem.size;
+		gnutls_free(pem.data);
+	}
+	certs_write(dir, folder, "fullchain.pem", text, n);
+	write_key(dir, folder, "privkey.pem", keys[0]);
+	for (i = 0; i < count; i++) {
+		gnutls_x509_crt_deinit(crts[i]);
+		gnutls_x509_privkey_deinit(keys[i]);
+	}
 }
 
 void
@@ -135,16 +193,16 @@ certs_make(const char *dir, const char *folder, const char *suffix, const char *
 
 	pst_assert(gnutls_x509_privkey_init(&key) == 0 && gnutls_x509_crt_init(&crt) == 0);
 	make_key(key, kind);
-	fill(crt, key, kind, host, days);
+	fill(crt, key, host, days, false);
+	pst_assert(gnutls_x509_crt_sign2(
+			   crt, crt, key,
+			   kind == CERT_ED25519 ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256, 0) == 0);
 	pst_assert(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0);
 	(void)snprintf(file, sizeof(file), "fullchain%s.pem", suffix);
 	certs_write(dir, folder, file, (const char *)pem.data, pem.size);
 	gnutls_free(pem.data);
-	pst_assert(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL,
-	                                             GNUTLS_PKCS_PLAIN, &pem) == 0);
 	(void)snprintf(file, sizeof(file), "privkey%s.pem", suffix);
-	certs_write(dir, folder, file, (const char *)pem.data, pem.size);
-	gnutls_free(pem.data);
+	write_key(dir, folder, file, key);
 	gnutls_x509_crt_deinit(crt);
 	gnutls_x509_privkey_deinit(key);
 }

@@ -17,6 +17,11 @@ void certs_remove(char *path); /* with all that is in it; frees path */
 void certs_make(const char *dir, const char *folder, const char *suffix, const char *host,
                 enum cert_kind kind, int days);
 
+/* The same by a chain of so many certificates, each signed by the next; with reversed the file has the
+ * first one last. */
+void certs_make_chain(const char *dir, const char *folder, const char *host, unsigned count,
+                      bool reversed);
+
 /* Writes a file below dir. */
 void certs_write(const char *dir, const char *folder, const char *file, const char *text, size_t n);
 
