@@ -201,12 +201,15 @@ pair_sign(const struct pair *p, uint32_t algorithm, bool is_hash, struct pst_str
 	const gnutls_sign_algorithm_t sign = (gnutls_sign_algorithm_t)algorithm;
 	const gnutls_datum_t in = datum_of(data);
 	gnutls_datum_t signature = { NULL, 0 };
+	size_t hash_n;
 	int rc;
 
 	if (!gnutls_sign_supports_pk_algorithm(sign, p->pk))
 		return pst_err_set(err, PST_E_PERM, "signature algorithm %u is not for this key",
 		                   algorithm);
-	if (is_hash && data.n != gnutls_hash_get_len(gnutls_sign_get_hash_algorithm(sign)))
+	/* 0: for RSA with TLS 1.2 GnuTLS has put the algorithm's name before the hash already. */
+	hash_n = gnutls_hash_get_len(gnutls_sign_get_hash_algorithm(sign));
+	if (is_hash && hash_n != 0 && data.n != hash_n)
 		return pst_err_set(err, PST_E_PERM, "a hash of %zu octets", data.n);
 	if (is_hash)
 		rc = gnutls_privkey_sign_hash2(p->key, sign, 0, &in, &signature);

@@ -139,8 +139,7 @@ write_key(const char *dir, const char *folder, const char *file, gnutls_x509_pri
 #define MAX_CHAIN 32
 
 void
-certs_make_chain(const char *dir, const char *folder, const char *host, unsigned count,
-                 bool reversed)
+certs_make_chain(const char *dir, const char *folder, const char *host, unsigned count, bool mixed)
 {
 	static char text[MAX_CHAIN * 2048];
 	gnutls_x509_privkey_t keys[MAX_CHAIN];
@@ -167,7 +166,7 @@ certs_make_chain(const char *dir, const char *folder, const char *host, unsigned
 	for (i = 0; i < count; i++) {
 		gnutls_datum_t pem = { NULL, 0 };
 
-		pst_assert(gnutls_x509_crt_export2(crts[reversed ? count - 1 - i : i],
+		pst_assert(gnutls_x509_crt_export2(crts[mixed && i > 0 ? count - i : i],
 		                                   GNUTLS_X509_FMT_PEM, &pem) == 0);
 		pst_assert(pem.size <= sizeof(text) - n);
 		memcpy(text + n, pem.data, pem.size);

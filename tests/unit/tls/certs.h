@@ -17,10 +17,10 @@ void certs_remove(char *path); /* with all that is in it; frees path */
 void certs_make(const char *dir, const char *folder, const char *suffix, const char *host,
                 enum cert_kind kind, int days);
 
-/* The same by a chain of so many certificates, each signed by the next; with reversed the file has the
- * first one last. */
+/* The same by a chain of so many certificates, each signed by the next; mixed: those behind
+ * the first stand in the wrong order. */
 void certs_make_chain(const char *dir, const char *folder, const char *host, unsigned count,
-                      bool reversed);
+                      bool mixed);
 
 /* Writes a file below dir. */
 void certs_write(const char *dir, const char *folder, const char *file, const char *text, size_t n);
