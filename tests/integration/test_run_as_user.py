@@ -48,8 +48,11 @@ class RunAsUser(unittest.TestCase):
         """Of every process of the server."""
         found = {}
         for pid in processes.children(self.bed.pid):
-            with open("/proc/%d/status" % pid, encoding="ascii") as f:
-                line = next(x for x in f if x.startswith("Uid:"))
+            try:
+                with open("/proc/%d/status" % pid, encoding="ascii") as f:
+                    line = next(x for x in f if x.startswith("Uid:"))
+            except OSError:
+                continue  # it has just ended
             found[pid] = {int(x) for x in line.split()[1:]}
         return found
 
