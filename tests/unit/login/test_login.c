@@ -101,7 +101,7 @@ test_octet_by_octet_is_the_same(void **state)
 	handoff = rig_handoff(r, rig_handoff_slot(r), &fd);
 	/* What had not been read yet is still in the socket. */
 	assert_memory_equal(handoff.input.p, "LIST\r\n", handoff.input.n);
-	rig_hear_fd(fd, "LIST\r\n" + handoff.input.n);
+	rig_hear_fd(fd, &"LIST\r\n"[handoff.input.n]);
 	close(fd);
 	rig_close(&c);
 }
