@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "authn/clerk.h"
 #include "authn/request.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -54,10 +55,16 @@ take(struct loop *l, int end)
 	return n > 0 ? (size_t)n : 0;
 }
 
+static int
+queue_of(const struct worker_env *env)
+{
+	return env->role == AUTH_HASH ? env->hash_queue : env->auth_queue;
+}
+
 static void
 serve_queue(struct loop *l)
 {
-	size_t n = take(l, l->env->auth_queue);
+	size_t n = take(l, queue_of(l->env));
 
 	if (n == 0)
 		return; /* another worker was faster */
@@ -122,16 +129,19 @@ prepare(struct loop *l, struct pst_err *err)
 		return pst_err_sys(err, PST_E_PERM, "epoll_create1");
 	if (watch(l, l->env->inbox, EPOLLIN, err) != 0)
 		return -1;
-	return watch(l, l->env->auth_queue, EPOLLIN | EPOLLEXCLUSIVE, err);
+	return watch(l, queue_of(l->env), EPOLLIN | EPOLLEXCLUSIVE, err);
 }
 
 static int
 run(const struct worker_env *env)
 {
-	struct loop *l = pst_new(struct loop);
+	struct loop *l;
 	struct pst_err err;
 	int status = 1;
 
+	if (env->role == AUTH_CLERK)
+		return clerk_run(env);
+	l = pst_new(struct loop);
 	l->env = env;
 	l->epoll = -1;
 	if (prepare(l, &err) == 0) {

@@ -118,6 +118,12 @@ static const struct pst_conf_key auth_keys[] = {
 	{ "workers", PST_CONF_INT(struct auth_settings, workers), "4", 1, 256, "processes",
 	  "Auth workers. Each checks one login at a time; what waits for a database or a hash "
 	  "makes others wait only where all workers are busy." },
+	{ "hash_workers", PST_CONF_INT(struct auth_settings, hash_workers), "0", 0, 256,
+	  "processes",
+	  "Auth workers that check slow hashes, and backends that check passwords themselves. So "
+	  "many at a time and no more: a storm of wrong passwords takes at most so often the memory "
+	  "of one check, and those whose password is known to be right pass by it. 0: one for each "
+	  "processor core." },
 	{ "timeout", PST_CONF_TIME(struct auth_settings, timeout), "10s", SECOND, 10 * MINUTE, NULL,
 	  "How long one check may take. A worker that takes longer is ended and replaced, and the "
 	  "client is told to try later." },
@@ -142,6 +148,24 @@ static const struct pst_conf_key auth_keys[] = {
 	  8 * GIBI, NULL,
 	  "The most memory that the check of one stored password may take; a password stored with "
 	  "higher costs is refused, and the log says so." },
+	{ "allow_weak_schemes", PST_CONF_BOOL(struct auth_settings, allow_weak_schemes), "false", 0,
+	  0, NULL,
+	  "Whether passwords stored in schemes that are fast to guess (the MD5 family, SHA without "
+	  "a salt, DES) are checked. The log complains of each." },
+	{ "rehash", PST_CONF_CHOICE(struct auth_settings, rehash), "off", 0, 0, "off|report|on",
+	  "What happens at a login whose password is stored in another scheme, or with lower costs, "
+	  "than new ones. report: the log says so. on: it is stored anew, unless it was changed "
+	  "meanwhile." },
+	{ "verified_size", PST_CONF_SIZE(struct auth_settings, verified_size), "4M", 0, GIBI, NULL,
+	  "Memory in which auth workers remember that a password was right, so that the next poll "
+	  "costs a look-up and no hash. What is remembered tells nothing about the password and "
+	  "counts only as long as the same hash is stored. 0: nothing is remembered." },
+	{ "verified_age", PST_CONF_TIME(struct auth_settings, verified_age), "24h", SECOND,
+	  14 * DAY, NULL, "How long that is remembered." },
+	{ "mechanisms", PST_CONF_TEXT(struct auth_settings, mechanisms), "USER PLAIN LOGIN", 1, 400,
+	  NULL,
+	  "The ways to log in that are offered, where the connection allows them: a list of USER, "
+	  "PLAIN, LOGIN." },
 	{ .key = NULL },
 };
 

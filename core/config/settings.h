@@ -62,8 +62,11 @@ struct tls_settings {
 	int64_t ticket_lifetime;
 };
 
+enum rehash { REHASH_OFF, REHASH_REPORT, REHASH_ON };
+
 struct auth_settings {
 	int64_t workers;
+	int64_t hash_workers; /* 0: one a core */
 	int64_t timeout;
 	int64_t failure_delay;
 	const char *backends;       /* instance names, separated by spaces */
@@ -72,6 +75,11 @@ struct auth_settings {
 	int64_t argon2_memory; /* octets */
 	int64_t argon2_passes;
 	int64_t max_hash_memory; /* octets that one check may take */
+	bool allow_weak_schemes;
+	int64_t rehash;        /* enum rehash */
+	int64_t verified_size; /* octets; 0: passwords are not remembered */
+	int64_t verified_age;
+	const char *mechanisms; /* names, separated by spaces */
 };
 
 struct mail_settings {

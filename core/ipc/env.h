@@ -27,6 +27,13 @@ struct env_listener {
 	uint32_t listener; /* its place in settings->listeners */
 };
 
+/* Auth workers differ by what they read. Their slots stand in this order. */
+enum auth_role {
+	AUTH_QUERY, /* the auth queue: look-ups, and what costs no hash */
+	AUTH_HASH,  /* the hash queue: slow checks, so many at a time and no more */
+	AUTH_CLERK, /* the last slot: notes, and what changes behind the server's back */
+};
+
 struct worker_env {
 	enum worker_kind kind;
 	uint32_t slot;
@@ -45,15 +52,22 @@ struct worker_env {
 	struct board *board;           /* login, mail */
 	struct ticket_office *tickets; /* auth, mail */
 	struct tls_share *tls;         /* login */
+	struct verified *verified;   /* auth: passwords that were right (credentials/verified.h) */
+	struct change_ring *changes; /* auth's clerk, mail (ipc/changes.h) */
 
 	uint32_t login_count, auth_count, mail_count; /* slots of each kind; keys has login's */
 
 	int inbox;                /* read end: login, auth, mail */
 	int auth_queue;           /* login: write end; auth: read end */
+	int hash_queue;           /* auth: write end with AUTH_QUERY, read end with AUTH_HASH */
+	int auth_notes;           /* auth: write end; the clerk: read end */
+	int mail_notes;           /* mail: write end; the clerk: read end */
 	int keys;                 /* login, keys: the end of the pair that is theirs */
 	int mail_queue;           /* run_as = "user": login: write end; mail: read end; else -1 */
 	const int *login_inboxes; /* write ends by slot: auth */
 	const int *mail_inboxes;  /* write ends by slot: login */
+	const int *auth_inboxes;  /* write ends by slot: login, for the steps of an exchange */
+	enum auth_role role;      /* auth */
 
 	const struct env_listener *listeners; /* login */
 	size_t listener_count;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MSG_VERSION 1
-#define MSG_LAST MSG_SIGN_REPLY
+#define MSG_LAST MSG_NOTE
 
 static void
 put(struct msg_writer *w, const void *p, size_t n)

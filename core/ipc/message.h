@@ -26,6 +26,8 @@ enum msg_type {
 	MSG_CHAIN_REPLY,
 	MSG_SIGN_REQUEST,
 	MSG_SIGN_REPLY,
+	MSG_AUTH_STEP,
+	MSG_NOTE,
 };
 
 /* incarnation: which life of the asking slot this is. A reply bears the asker's, so that what was

@@ -36,6 +36,24 @@ static const struct field auth_request[] = {
 	STR(wire_auth_request, sni, WIRE_NAME),
 	STR(wire_auth_request, listener, WIRE_NAME),
 	BOOL(wire_auth_request, tls),
+	U8(wire_auth_request, tls_version),
+	BOOL(wire_auth_request, has_response),
+	STR(wire_auth_request, response, WIRE_RESPONSE),
+	STR(wire_auth_request, challenge, WIRE_CHALLENGE),
+	STR(wire_auth_request, binding, WIRE_BINDING),
+	BOOL(wire_auth_request, binding_offered),
+	STR(wire_auth_request, cert_name, WIRE_USER),
+	BOOL(wire_auth_request, is_forwarded),
+	U64(wire_auth_request, started_ms),
+	U32(wire_auth_request, policy_delay_ms),
+	END,
+};
+
+static const struct field auth_step[] = {
+	U32(wire_auth_step, login_slot),
+	U64(wire_auth_step, exchange),
+	BOOL(wire_auth_step, cancelled),
+	STR(wire_auth_step, response, WIRE_RESPONSE),
 	END,
 };
 
@@ -46,6 +64,28 @@ static const struct field auth_reply[] = {
 	STR(wire_auth_reply, user, WIRE_USER),
 	STR(wire_auth_reply, text, WIRE_TEXT),
 	STR(wire_auth_reply, ticket, WIRE_TICKET),
+	BOOL(wire_auth_reply, more),
+	U32(wire_auth_reply, auth_slot),
+	U64(wire_auth_reply, exchange),
+	BOOL(wire_auth_reply, has_challenge),
+	STR(wire_auth_reply, challenge, WIRE_CHALLENGE),
+	END,
+};
+
+static const struct field note[] = {
+	U8(wire_note, kind),
+	U32(wire_note, backend),
+	U64(wire_note, at),
+	STR(wire_note, user, WIRE_USER),
+	STR(wire_note, remote_ip, WIRE_ADDR),
+	STR(wire_note, mechanism, WIRE_NAME),
+	STR(wire_note, app_prefix, WIRE_NAME),
+	U32(wire_note, retrieved),
+	U32(wire_note, deleted),
+	U64(wire_note, octets),
+	U32(wire_note, seconds),
+	STR(wire_note, old_credential, WIRE_CREDENTIAL),
+	STR(wire_note, new_credential, WIRE_CREDENTIAL),
 	END,
 };
 
@@ -204,6 +244,8 @@ decode(const struct field *fields, enum msg_type type, struct pst_str data,
 
 MESSAGE(auth_request, MSG_AUTH_REQUEST)
 MESSAGE(auth_reply, MSG_AUTH_REPLY)
+MESSAGE(auth_step, MSG_AUTH_STEP)
+MESSAGE(note, MSG_NOTE)
 MESSAGE(handoff, MSG_HANDOFF)
 MESSAGE(chain_request, MSG_CHAIN_REQUEST)
 MESSAGE(chain_reply, MSG_CHAIN_REPLY)

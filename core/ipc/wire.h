@@ -17,12 +17,16 @@
 #define WIRE_ADDR 64
 #define WIRE_NAME 255 /* a host name, a mechanism, a listener */
 #define WIRE_TEXT 255
+#define WIRE_RESPONSE 12288 /* of a SASL exchange, decoded; an access token */
+#define WIRE_CHALLENGE 4096
+#define WIRE_BINDING 64 /* channel binding (RFC 9266) */
+#define WIRE_CREDENTIAL 4096
 #define WIRE_TICKET 6144
 #define WIRE_INPUT 16384 /* what the client had sent behind its PASS */
 #define WIRE_CHAIN 49152 /* a certificate chain, DER */
 #define WIRE_SIGNATURE 1024
 
-/* login → auth queue. */
+/* login → auth queue; and, forwarded, on → hash queue, from a worker that found that it takes a hash. */
 struct wire_auth_request {
 	uint32_t login_slot;
 	uint32_t row; /* of the scoreboard */
@@ -34,6 +38,28 @@ struct wire_auth_request {
 	struct pst_str sni;
 	struct pst_str listener;
 	bool tls;
+	uint8_t tls_version; /* 12, 13 */
+
+	/* Mechanisms other than those with a password. */
+	bool has_response;
+	struct pst_str response;  /* the client's first; APOP: the digest, CRAM-MD5: its only one */
+	struct pst_str challenge; /* APOP: the greeting's timestamp; CRAM-MD5: what was sent */
+	struct pst_str binding;   /* tls-exporter; empty: none to be had */
+	bool binding_offered;     /* the -PLUS mechanisms were in CAPA */
+	struct pst_str cert_name; /* EXTERNAL: whom the client's certificate names */
+
+	/* Set by the worker that forwards it. */
+	bool is_forwarded;
+	uint64_t started_ms; /* CLOCK_MONOTONIC: when the first worker took it */
+	uint32_t policy_delay_ms;
+};
+
+/* login → the inbox of the auth worker that leads the exchange. Its answer is a wire_auth_reply. */
+struct wire_auth_step {
+	uint32_t login_slot;
+	uint64_t exchange; /* as in the reply */
+	bool cancelled;    /* the client has gone or said "*": no answer is wanted */
+	struct pst_str response;
 };
 
 /* auth → login inbox; the master sends one too, for a worker that died of a request. */
@@ -44,6 +70,33 @@ struct wire_auth_reply {
 	struct pst_str user;   /* the session's name, where ok */
 	struct pst_str text;   /* for the client; empty: the kind's own text */
 	struct pst_str ticket; /* sealed, where ok */
+
+	/* Neither ok nor failed yet: send the challenge, give the response to auth_slot's inbox. */
+	bool more;
+	uint32_t auth_slot;
+	uint64_t exchange; /* names the exchange to that worker */
+
+	/* Not in base64. Where ok or failed: it is sent first, and what the client says to it is
+	 * waited for and not looked at (RFC 5034 section 4, RFC 7628 section 3.2.3). */
+	bool has_challenge;
+	struct pst_str challenge;
+};
+
+/* auth, mail → the clerk: what happened. Lost where the clerk cannot keep up. */
+enum wire_note_kind { NOTE_LOGIN = 1, NOTE_SESSION, NOTE_REHASH, NOTE_CHECK };
+
+struct wire_note {
+	uint8_t kind;     /* enum wire_note_kind; mail sends NOTE_SESSION and NOTE_CHECK only */
+	uint32_t backend; /* its place in auth.backends */
+	uint64_t at;      /* seconds since 1970 */
+	struct pst_str user;
+	struct pst_str remote_ip;
+	struct pst_str mechanism;
+	struct pst_str app_prefix;
+	uint32_t retrieved, deleted;
+	uint64_t octets;
+	uint32_t seconds;
+	struct pst_str old_credential, new_credential; /* NOTE_REHASH */
 };
 
 /* login → mail inbox, with one descriptor: the client's socket, or the relay's. */
@@ -103,6 +156,14 @@ size_t wire_auth_reply_encode(const struct wire_auth_reply *m, uint32_t incarnat
                               uint64_t request, uint8_t *out);
 int wire_auth_reply_decode(struct pst_str data, struct msg_head *head_out,
                            struct wire_auth_reply *m_out, struct pst_err *err);
+size_t wire_auth_step_encode(const struct wire_auth_step *m, uint32_t incarnation, uint64_t request,
+                             uint8_t *out);
+int wire_auth_step_decode(struct pst_str data, struct msg_head *head_out,
+                          struct wire_auth_step *m_out, struct pst_err *err);
+size_t wire_note_encode(const struct wire_note *m, uint32_t incarnation, uint64_t request,
+                        uint8_t *out);
+int wire_note_decode(struct pst_str data, struct msg_head *head_out, struct wire_note *m_out,
+                     struct pst_err *err);
 size_t wire_handoff_encode(const struct wire_handoff *m, uint32_t incarnation, uint64_t request,
                            uint8_t *out);
 int wire_handoff_decode(struct pst_str data, struct msg_head *head_out, struct wire_handoff *m_out,

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "credentials/verified.h"
+#include "ipc/changes.h"
 #include "ipc/channel.h"
 #include "ipc/ticket.h"
 
@@ -21,6 +23,17 @@ bool
 generation_is_pooled(const struct generation *g)
 {
 	return g->conf->settings.mail.run_as == RUN_AS_USER;
+}
+
+/* As the slots stand: queries, hashes, the clerk. */
+enum auth_role
+generation_auth_role(const struct generation *g, uint32_t slot)
+{
+	const uint32_t clerk = g->counts[WORKER_AUTH] - 1;
+
+	if (slot == clerk)
+		return AUTH_CLERK;
+	return slot < clerk - g->hash_workers ? AUTH_QUERY : AUTH_HASH;
 }
 
 static uint32_t
@@ -39,7 +52,8 @@ count_slots(struct generation *g)
 
 	g->counts[WORKER_LOGIN] = count_or_cores(s->login.workers, BOARD_MAX_PARTS);
 	g->counts[WORKER_KEYS] = g->counts[WORKER_LOGIN];
-	g->counts[WORKER_AUTH] = count_or_cores(s->auth.workers, ENV_MAX_SLOTS);
+	g->hash_workers = count_or_cores(s->auth.hash_workers, 256);
+	g->counts[WORKER_AUTH] = (uint32_t)s->auth.workers + g->hash_workers + 1; /* the clerk */
 	g->counts[WORKER_MAIL] = count_or_cores(
 		generation_is_pooled(g) ? s->mail.max_processes : s->mail.workers, ENV_MAX_SLOTS);
 }
@@ -101,6 +115,7 @@ make_channels(struct generation *g, struct pst_err *err)
 	uint32_t logins = g->counts[WORKER_LOGIN], i;
 
 	g->login_inboxes = fd_array(logins);
+	g->auth_inboxes = fd_array(g->counts[WORKER_AUTH]);
 	g->mail_inboxes = fd_array(g->counts[WORKER_MAIL]);
 	g->keys = pst_alloc_array(logins, sizeof(*g->keys));
 	for (i = 0; i < logins; i++)
@@ -109,8 +124,11 @@ make_channels(struct generation *g, struct pst_err *err)
 		if (channel_create(g->keys[i], PAIR_OCTETS, err) != 0)
 			return -1;
 	if (make_inboxes(g, WORKER_LOGIN, g->login_inboxes, err) != 0 ||
-	    make_inboxes(g, WORKER_AUTH, NULL, err) != 0 ||
-	    channel_create(g->auth_queue, QUEUE_OCTETS, err) != 0)
+	    make_inboxes(g, WORKER_AUTH, g->auth_inboxes, err) != 0 ||
+	    channel_create(g->auth_queue, QUEUE_OCTETS, err) != 0 ||
+	    channel_create(g->hash_queue, QUEUE_OCTETS, err) != 0 ||
+	    channel_create(g->auth_notes, QUEUE_OCTETS, err) != 0 ||
+	    channel_create(g->mail_notes, QUEUE_OCTETS, err) != 0)
 		return -1;
 	if (generation_is_pooled(g))
 		return channel_create(g->mail_queue, QUEUE_OCTETS, err);
@@ -129,9 +147,37 @@ board_rows(const struct generation *g)
 	return n < 4000000 ? (uint32_t)n : 4000000u;
 }
 
+static struct marks *
+get_marks(struct region_list *regions, const struct settings *s, const struct generation *elder)
+{
+	const int64_t wanted = s->auth.verified_size;
+	const size_t octets = verified_octets(wanted);
+	struct marks *marks = elder != NULL ? elder->marks : NULL;
+
+	if (wanted == 0)
+		return NULL;
+	if (marks == NULL || marks->wanted != wanted) {
+		marks = pst_new(struct marks);
+		*marks = (struct marks){ region_create(regions, octets), wanted, 0 };
+		verified_init(marks->verified, octets);
+	}
+	marks->users++;
+	return marks;
+}
+
+static void
+drop_marks(struct region_list *regions, struct marks *marks)
+{
+	if (marks == NULL || --marks->users > 0)
+		return;
+	verified_wipe(marks->verified);
+	region_destroy(regions, marks->verified);
+	free(marks);
+}
+
 struct generation *
 generation_create(struct region_list *regions, struct listen_set *listens, struct conf *conf,
-                  uint32_t number, struct pst_err *err)
+                  uint32_t number, const struct generation *elder, struct pst_err *err)
 {
 	struct generation *g = pst_new(struct generation);
 	uint32_t rows;
@@ -141,6 +187,9 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 		                  .made_ms = pst_now_ms(),
 		                  .conf = conf,
 		                  .auth_queue = { -1, -1 },
+		                  .hash_queue = { -1, -1 },
+		                  .auth_notes = { -1, -1 },
+		                  .mail_notes = { -1, -1 },
 		                  .mail_queue = { -1, -1 } };
 	count_slots(g);
 	if (listen_open(listens, &conf->settings, g->counts[WORKER_LOGIN], err) != 0) {
@@ -153,6 +202,8 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 	board_init(&g->board, g->board_rows, rows, g->counts[WORKER_LOGIN]);
 	g->tickets = region_create(regions, sizeof(*g->tickets));
 	ticket_office_init(g->tickets);
+	g->changes = region_create(regions, sizeof(*g->changes));
+	g->marks = get_marks(regions, &conf->settings, elder);
 	if (make_channels(g, err) != 0) {
 		listen_rollback(listens);
 		g->conf = NULL; /* stays the caller's */
@@ -191,14 +242,20 @@ generation_destroy(struct region_list *regions, struct generation *g)
 		close_pair(g->keys[i]);
 	free(g->keys);
 	free(g->login_inboxes);
+	free(g->auth_inboxes);
 	free(g->mail_inboxes);
 	close_pair(g->auth_queue);
+	close_pair(g->hash_queue);
+	close_pair(g->auth_notes);
+	close_pair(g->mail_notes);
 	close_pair(g->mail_queue);
 	region_destroy(regions, g->rows);
 	region_destroy(regions, g->board_rows);
 	if (g->tickets != NULL)
 		pst_wipe(g->tickets->key, sizeof(g->tickets->key));
 	region_destroy(regions, g->tickets);
+	region_destroy(regions, g->changes);
+	drop_marks(regions, g->marks);
 	conf_destroy(regions, g->conf);
 	free(g);
 }

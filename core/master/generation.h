@@ -39,6 +39,13 @@ enum generation_phase {
 	GEN_FAILED,   /* could not start: its workers are killed */
 };
 
+/* Which passwords were right: outlives a generation, as long as one wants it. */
+struct marks {
+	struct verified *verified; /* region */
+	int64_t wanted;            /* auth.verified_size */
+	uint32_t users;            /* generations */
+};
+
 struct generation {
 	struct generation *older; /* the master's list, newest first */
 	uint32_t number;
@@ -52,28 +59,36 @@ struct generation {
 
 	struct slot *slots[WORKER_KINDS];
 	uint32_t counts[WORKER_KINDS];
+	uint32_t hash_workers; /* of the auth slots */
 
 	struct slot_row *rows; /* region: all slots, kind by kind */
 	struct board board;
 	void *board_rows;              /* region: what is shared of board */
 	struct ticket_office *tickets; /* region */
+	struct change_ring *changes;   /* region */
+	struct marks *marks;           /* with the other generations that want as much; or NULL */
 
-	int auth_queue[2];                 /* [0] auth reads, [1] login writes */
-	int mail_queue[2];                 /* run_as = "user"; else -1 */
-	int (*keys)[2];                    /* by login slot: [0] login's end, [1] keys' */
-	int *login_inboxes, *mail_inboxes; /* write ends by slot */
-	char failure[400];                 /* GEN_FAILED: why */
+	int auth_queue[2];                /* [0] auth reads, [1] login writes */
+	int hash_queue[2];                /* [0] hash workers read, [1] other auth workers write */
+	int auth_notes[2], mail_notes[2]; /* [0] the clerk reads */
+	int mail_queue[2];                /* run_as = "user"; else -1 */
+	int (*keys)[2];                   /* by login slot: [0] login's end, [1] keys' */
+	int *login_inboxes, *auth_inboxes, *mail_inboxes; /* write ends by slot */
+	char failure[400];                                /* GEN_FAILED: why */
 };
 
 /* Makes everything but processes; sockets come from listens, where they are added as needed. conf
- * is the generation's if this succeeds. -1: err says what and what to do. */
+ * is the generation's if this succeeds. elder: the one before, or NULL. -1: err says what and what to
+ * do. */
 struct generation *generation_create(struct region_list *regions, struct listen_set *listens,
-                                     struct conf *conf, uint32_t number, struct pst_err *err);
+                                     struct conf *conf, uint32_t number,
+                                     const struct generation *elder, struct pst_err *err);
 
 /* Closes and unmaps; no worker may be left. Accepts NULL. */
 void generation_destroy(struct region_list *regions, struct generation *g);
 
 bool generation_is_pooled(const struct generation *g); /* mail.run_as = "user" */
+enum auth_role generation_auth_role(const struct generation *g, uint32_t slot);
 uint32_t generation_running(const struct generation *g, enum worker_kind kind);
 uint32_t generation_running_all(const struct generation *g);
 

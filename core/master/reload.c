@@ -82,8 +82,8 @@ make_room(struct master *m, int64_t max, int64_t now_ms)
 int
 reload_begin_generation(struct master *m, struct conf *conf, struct pst_err *err)
 {
-	struct generation *g =
-		generation_create(&m->regions, m->listens, conf, m->last_number + 1, err);
+	struct generation *g = generation_create(&m->regions, m->listens, conf, m->last_number + 1,
+	                                         m->newest, err);
 
 	if (g == NULL)
 		return -1;

@@ -55,6 +55,9 @@ equip_login(struct master *m, struct generation *g, const struct slot *s, struct
 	env->mail_inboxes = generation_is_pooled(g) ? NULL : g->mail_inboxes;
 	for (i = 0; env->mail_inboxes != NULL && i < g->counts[WORKER_MAIL]; i++)
 		keep_fd(fds, g->mail_inboxes[i]);
+	env->auth_inboxes = g->auth_inboxes;
+	for (i = 0; i < g->counts[WORKER_AUTH]; i++)
+		keep_fd(fds, g->auth_inboxes[i]);
 	env->listeners = listeners;
 	env->listener_count = listen_of_slot(m->listens, &g->conf->settings, s->idx,
 	                                     g->counts[WORKER_LOGIN], listeners, cap);
@@ -66,29 +69,44 @@ equip_login(struct master *m, struct generation *g, const struct slot *s, struct
 }
 
 static void
-equip_auth(struct generation *g, struct spawn *sp, struct fd_list *fds)
+equip_clerk(struct generation *g, struct spawn *sp)
 {
+	sp->env.auth_notes = g->auth_notes[0];
+	sp->env.mail_notes = g->mail_notes[0];
+	sp->env.changes = g->changes;
+	sp->keep[1] = g->changes;
+}
+
+static void
+equip_auth(struct generation *g, const struct slot *s, struct spawn *sp, struct fd_list *fds)
+{
+	const bool is_hash = generation_auth_role(g, s->idx) == AUTH_HASH;
 	uint32_t i;
 
 	sp->env.tickets = g->tickets;
-	sp->env.auth_queue = g->auth_queue[0];
+	sp->env.verified = g->marks != NULL ? g->marks->verified : NULL;
+	sp->env.auth_queue = is_hash ? -1 : g->auth_queue[0];
+	sp->env.hash_queue = g->hash_queue[is_hash ? 0 : 1];
+	sp->env.auth_notes = g->auth_notes[1];
 	sp->env.login_inboxes = g->login_inboxes;
 	for (i = 0; i < g->counts[WORKER_LOGIN]; i++)
 		keep_fd(fds, g->login_inboxes[i]);
 	sp->keep[1] = g->tickets;
-	sp->images[CONF_AUTH] = g->conf->images[CONF_AUTH];
-	sp->images[CONF_POLICY] = g->conf->images[CONF_POLICY];
+	sp->keep[2] = sp->env.verified;
 }
 
 static void
 equip_mail(struct generation *g, struct spawn *sp)
 {
+	sp->env.changes = g->changes;
+	sp->env.mail_notes = g->mail_notes[1];
 	sp->env.board = &g->board;
 	sp->env.tickets = g->tickets;
 	sp->env.mail_queue = g->mail_queue[0];
 	sp->env.confine = generation_is_pooled(g) ? sandbox_confine : NULL;
 	sp->keep[1] = g->board_rows;
 	sp->keep[2] = g->tickets;
+	sp->keep[3] = g->changes;
 	sp->images[CONF_STORAGE] = g->conf->images[CONF_STORAGE];
 }
 
@@ -109,6 +127,9 @@ equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, 
 		         .mail_count = g->counts[WORKER_MAIL],
 		         .inbox = s->inbox[0],
 		         .auth_queue = -1,
+		         .hash_queue = -1,
+		         .auth_notes = -1,
+		         .mail_notes = -1,
 		         .keys = -1,
 		         .mail_queue = -1,
 		         .wake_fd = m->wake_fd },
@@ -127,7 +148,13 @@ equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, 
 		sp->env.keys = g->keys[s->idx][1];
 		break;
 	case WORKER_AUTH:
-		equip_auth(g, sp, fds);
+		sp->env.role = generation_auth_role(g, s->idx);
+		if (sp->env.role == AUTH_CLERK)
+			equip_clerk(g, sp);
+		else
+			equip_auth(g, s, sp, fds);
+		sp->images[CONF_AUTH] = g->conf->images[CONF_AUTH];
+		sp->images[CONF_POLICY] = g->conf->images[CONF_POLICY];
 		break;
 	case WORKER_MAIL:
 		equip_mail(g, sp);
@@ -137,6 +164,9 @@ equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, 
 	}
 	keep_fd(fds, sp->env.inbox);
 	keep_fd(fds, sp->env.auth_queue);
+	keep_fd(fds, sp->env.hash_queue);
+	keep_fd(fds, sp->env.auth_notes);
+	keep_fd(fds, sp->env.mail_notes);
 	keep_fd(fds, sp->env.keys);
 	keep_fd(fds, sp->env.mail_queue);
 	keep_fd(fds, sp->env.wake_fd);

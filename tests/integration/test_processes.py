@@ -22,7 +22,7 @@ def mail(number):
 
 class Killed(BedCase):
     options = ("--users", "40", "--set", "login.workers=2", "--set", "mail.workers=2",
-               "--set", "auth.workers=3")
+               "--set", "auth.workers=3", "--set", "auth.hash_workers=1")
     allowed = ("worker.",)
 
     def replaced(self, kind, victim, before):
@@ -112,7 +112,7 @@ class Killed(BedCase):
                 if workers:
                     os.kill(workers[round_ % len(workers)], signal.SIGKILL)
         self.assertTrue(eventually(lambda: all(
-            len(self.bed.workers(k)) == n for k, n in (("login", 2), ("keys", 2), ("auth", 3),
+            len(self.bed.workers(k)) == n for k, n in (("login", 2), ("keys", 2), ("auth", 5),
                                                        ("mail", 2))), 15, 0.05))
         self.assertTrue(eventually(lambda: self.opens("user1@example.test"), 5))
 

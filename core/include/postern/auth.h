@@ -5,10 +5,11 @@
  * block (other workers go on). A request that takes longer than auth.timeout
  * has its worker killed and replaced, and the client is told [SYS/TEMP].
  *
- * Give one of the two:
+ * Give one of the three:
  *   lookup  finds the user's record, with the stored credential in it; the server
  *           does the hashing, the mechanisms and the cache. SQL and files do this.
  *   verify  is given the password and checks it itself: PAM, an LDAP bind.
+ *   token   is given an access token and says whose it is: OAuth 2.0.
  *
  * An unknown user and a wrong password must cost the client the same time: with
  * lookup the server sees to that, with verify the plugin does. */
@@ -20,12 +21,13 @@
 enum pst_auth_result {
 	PST_AUTH_OK = 1,
 	PST_AUTH_UNKNOWN,  /* no such user here; the next backend of the chain is asked */
-	PST_AUTH_WRONG,    /* verify only: the password is not right */
+	PST_AUTH_WRONG,    /* verify and token: it is not right */
 	PST_AUTH_DISABLED, /* known, but may not log in; record->reason says why, for the log */
 	PST_AUTH_TEMP,     /* cannot tell now, err is filled: -ERR [SYS/TEMP], never [AUTH] */
 };
 
-/* Who asks. Everything is borrowed until the call returns; no string holds a NUL octet. */
+/* Who asks. Everything is borrowed until the call returns; no string holds a NUL octet. Members are
+ * only appended, here and to the records below. */
 struct pst_auth_query {
 	struct pst_str user;       /* as folded by the server, whole: "local@domain" or "local" */
 	struct pst_str local_part; /* before the last '@', or all of it */
@@ -33,8 +35,13 @@ struct pst_auth_query {
 	struct pst_str remote_ip;  /* as text; IPv4-mapped addresses are given as IPv4 */
 	struct pst_str local_ip;
 	struct pst_str sni;       /* server name of the TLS handshake, or empty */
-	struct pst_str mechanism; /* "USER", "PLAIN", "LOGIN" */
+	struct pst_str mechanism; /* "USER", "PLAIN", "SCRAM-SHA-256-PLUS", … */
 	bool tls;
+
+	uint32_t tls_version; /* 12, 13; 0: no TLS */
+	/* What an app password begins with (up to its '-'), where the password looks like one: a
+	 * handle to find its row with, no secret. Else empty. */
+	struct pst_str app_prefix;
 };
 
 /* What a backend knows of a user. Zeroed by the server; every string must be a copy made with
@@ -46,6 +53,47 @@ struct pst_auth_record {
 	struct pst_str location;   /* "maildir:/path"; empty: from mail.location */
 	struct pst_str reason;     /* with PST_AUTH_DISABLED */
 	uint32_t uid, gid;         /* for mail.run_as = "user"; 0 is refused there */
+
+	struct pst_str home;       /* absolute; what %{home} in a location stands for */
+	struct pst_str allow_nets; /* networks that may log in: "192.0.2.0/24, 2001:db8::/32" */
+	uint32_t min_tls;          /* 10: any TLS, 12, 13: that version or later */
+	uint32_t max_sessions;     /* of this user at the same time */
+	uint32_t max_listed;       /* messages in a session, the oldest ones */
+	int64_t min_poll_ms;       /* between two logins (LOGIN-DELAY, RFC 2449 section 6.5) */
+	bool read_only;            /* DELE is refused */
+	struct pst_str rehash;     /* "off", "report", "on"; empty: auth.rehash */
+
+	/* lookup, asked with an app_prefix: the app password's stored form, which is tried before
+	 * credential, and its label for the log. */
+	struct pst_str app_credential;
+	struct pst_str app_label;
+
+	/* token, with PST_AUTH_WRONG: a JSON object for the client (RFC 7628 section 3.2.2); empty:
+	 * the server's own. */
+	struct pst_str token_error;
+};
+
+/* What happened, told to the backend that knew the user: in batches, in a process of its own, after
+ * the client has its answer. */
+enum pst_auth_event { PST_AUTH_LOGIN = 1, PST_AUTH_SESSION };
+
+struct pst_auth_note {
+	enum pst_auth_event event;
+	struct pst_str user, local_part, domain;
+	struct pst_str remote_ip;
+	struct pst_str mechanism;
+	struct pst_str app_prefix; /* PST_AUTH_LOGIN: of the app password that was used, or empty */
+	int64_t at;                /* seconds since 1970 */
+	/* PST_AUTH_SESSION: of the session that ended then */
+	uint32_t retrieved, deleted;
+	uint64_t octets;
+	uint32_t seconds;
+};
+
+/* What changed behind the server's back. */
+struct pst_auth_change {
+	struct pst_str user;   /* that user; or empty, and */
+	struct pst_str domain; /* anybody of that domain; or empty: anybody */
 };
 
 /* A user as the administration sees it. */
@@ -89,6 +137,33 @@ struct pst_auth {
 	/* Makes what is missing so that users can be added (an empty database with its schema).
 	 * `posternctl user add` calls it where a file of a WRITE_PATH setting is missing. May be NULL. */
 	int (*create)(void *self, struct pst_err *err);
+
+	/* OAUTHBEARER and XOAUTH2: whose token is it? record->user is the name; it is the server that
+	 * compares it with the name that the client gave. query->user is the client's, or empty. The
+	 * user's record comes from the other backends then, unless there are none. */
+	enum pst_auth_result (*token)(void *self, const struct pst_auth_query *query,
+	                              struct pst_str token, struct pst_auth_record *record,
+	                              struct pst_err *err);
+
+	/* Stores new_credential in place of old_credential, and only of that (compare and swap).
+	 * PST_AUTH_UNKNOWN: another one is stored by now. In the clerk's process. May be NULL. */
+	enum pst_auth_result (*rehash)(void *self, struct pst_str name,
+	                               struct pst_str old_credential, struct pst_str new_credential,
+	                               struct pst_err *err);
+
+	/* n notes, oldest first. -1 (PST_E_TEMP): none of them is stored; they are given again later,
+	 * with more. In the clerk's process. May be NULL. */
+	int (*notes)(void *self, const struct pst_auth_note *notes, size_t n, struct pst_err *err);
+
+	/* Changes as they happen, in the clerk's process. watch_fd begins to listen where it does not
+	 * yet; it gives a descriptor that becomes readable when there is something to read, or -1:
+	 * it is called again after a while, and whatever may have changed until then is looked at.
+	 * It may block for a second at most. Both may be NULL. */
+	int (*watch_fd)(void *self, struct pst_err *err);
+	/* Reads without waiting; calls changed for each. -1: it no longer listens. */
+	int (*watch_read)(void *self,
+	                  void (*changed)(void *arg, const struct pst_auth_change *change),
+	                  void *arg, struct pst_err *err);
 };
 
 #endif

@@ -58,19 +58,27 @@ expected_fds(const struct worker_env *env)
 	uint32_t n = 3 + 1; /* standard ones, wake_fd; the log is standard error */
 
 	n += (env->inbox >= 0) + (env->auth_queue >= 0) + (env->keys >= 0) + (env->mail_queue >= 0);
+	n += (env->hash_queue >= 0) + (env->auth_notes >= 0) + (env->mail_notes >= 0);
 	n += (uint32_t)env->listener_count;
 	n += env->login_inboxes != NULL ? env->login_count : 0;
 	n += env->mail_inboxes != NULL ? env->mail_count : 0;
+	n += env->auth_inboxes != NULL ? env->auth_count : 0;
 	return n;
+}
+
+static size_t
+place_of(const struct worker_env *env)
+{
+	return env->kind == WORKER_AUTH ? FAKE_AUTH(env->role) : env->kind;
 }
 
 static int
 fake_load(const struct worker_env *env, struct pst_err *err)
 {
 	(void)err;
-	atomic_store(&fake->fds[env->kind], count_fds());
-	atomic_store(&fake->regions[env->kind], count_regions());
-	atomic_store(&fake->expected_fds[env->kind], expected_fds(env));
+	atomic_store(&fake->fds[place_of(env)], count_fds());
+	atomic_store(&fake->regions[place_of(env)], count_regions());
+	atomic_store(&fake->expected_fds[place_of(env)], expected_fds(env));
 	return 0;
 }
 
@@ -109,7 +117,8 @@ do_act(const struct worker_env *env)
 	}
 	if (take_act(env->kind, ACT_EXIT))
 		return 0;
-	if (atomic_load(&env->self->state) == SLOT_READY && take_act(env->kind, ACT_BUSY)) {
+	if (atomic_load(&env->self->state) == SLOT_READY && env->role == AUTH_QUERY &&
+	    take_act(env->kind, ACT_BUSY)) {
 		if (env->kind == WORKER_AUTH)
 			claim_request(env);
 		else

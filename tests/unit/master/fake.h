@@ -11,9 +11,9 @@
 #include "base/buf.h"
 #include "ipc/env.h"
 
-#define SMALL                                                                                      \
-	"login: { workers = 2; };\n"                                                               \
-	"auth: { workers = 2; backends = [ \"fakeauth\" ]; timeout = \"1s\"; };\n"                 \
+#define SMALL                                                                                        \
+	"login: { workers = 2; };\n"                                                                 \
+	"auth: { workers = 2; hash_workers = 1; backends = [ \"fakeauth\" ]; timeout = \"1s\"; };\n" \
 	"mail: { workers = 2; location = \"fakestore:/tmp/postern-test-none/%{user}\"; };\n"
 
 enum fake_act {
@@ -24,6 +24,10 @@ enum fake_act {
 };
 
 /* Shared by the test, the master and the fake workers. */
+/* Where what is counted of a worker stands: by kind, auth workers other than the first role's behind. */
+#define FAKE_AUTH(role) ((role) == AUTH_QUERY ? WORKER_AUTH : WORKER_KINDS - 1 + (size_t)(role))
+#define FAKE_PLACES (WORKER_KINDS + 2)
+
 struct fake {
 	_Atomic uint32_t starts[WORKER_KINDS];
 	_Atomic uint32_t fail_starts[WORKER_KINDS]; /* so many more starts end with status 1 */
@@ -35,10 +39,10 @@ struct fake {
 	_Atomic uint64_t temp_request;
 	_Atomic uint32_t orders[4]; /* received, by enum wire_order */
 	_Atomic uint32_t order_row;
-	_Atomic uint32_t accepted;          /* connections */
-	_Atomic uint32_t fds[WORKER_KINDS]; /* open descriptors at load */
-	_Atomic uint32_t expected_fds[WORKER_KINDS];
-	_Atomic uint32_t regions[WORKER_KINDS]; /* shared mappings at load, this one not counted */
+	_Atomic uint32_t accepted;         /* connections */
+	_Atomic uint32_t fds[FAKE_PLACES]; /* open descriptors at load */
+	_Atomic uint32_t expected_fds[FAKE_PLACES];
+	_Atomic uint32_t regions[FAKE_PLACES]; /* shared mappings at load, this one not counted */
 };
 
 struct server {

@@ -74,10 +74,10 @@ test_a_reload_lets_the_old_generation_finish(void **state)
 	assert_true(is_first_draining(&server));
 	assert_true(wait_until(has_two_logins_draining, &server));
 	assert_int_equal(server_count(&server, "login", "ready"), 2);
-	assert_int_equal(server_count(&server, "auth", "ready"), 4); /* the old ones are needed */
+	assert_int_equal(server_count(&server, "auth", "ready"), 8); /* the old ones are needed */
 	server.fake->hold = 0;
 	assert_true(wait_until(is_second_generation_alone, &server));
-	assert_int_equal(server_count(&server, "auth", "ready"), 2);
+	assert_int_equal(server_count(&server, "auth", "ready"), 4);
 }
 
 static void

@@ -65,7 +65,7 @@ test_all_workers_are_ready_and_the_server_stops(void **state)
 	start(SMALL);
 	assert_int_equal(server_count(&server, "login", "ready"), 2);
 	assert_int_equal(server_count(&server, "keys", "ready"), 2);
-	assert_int_equal(server_count(&server, "auth", "ready"), 2);
+	assert_int_equal(server_count(&server, "auth", "ready"), 4); /* two, hashes, the clerk */
 	assert_int_equal(server_count(&server, "mail", "ready"), 2);
 	assert_string_equal(server_ask(&server, "stop", NULL), "stopping\n");
 	assert_true(server_wait_end(&server, 5000));
@@ -81,12 +81,12 @@ test_a_worker_has_its_own_descriptors_and_no_others(void **state)
 
 	(void)state;
 	start(SMALL);
-	for (kind = 0; kind < WORKER_KINDS; kind++)
+	for (kind = 0; kind < FAKE_PLACES; kind++)
 		assert_int_equal(server.fake->fds[kind], server.fake->expected_fds[kind]);
 }
 
-/* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets; mail: slots,
- * scoreboard, tickets. */
+/* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets, verified
+ * passwords, and the clerk slots, changes; mail: slots, scoreboard, tickets, changes. */
 static void
 test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 {
@@ -94,8 +94,10 @@ test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 	start(SMALL);
 	assert_int_equal(server.fake->regions[WORKER_LOGIN], 3);
 	assert_int_equal(server.fake->regions[WORKER_KEYS], 1);
-	assert_int_equal(server.fake->regions[WORKER_AUTH], 2);
-	assert_int_equal(server.fake->regions[WORKER_MAIL], 3);
+	assert_int_equal(server.fake->regions[WORKER_AUTH], 3);
+	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 3);
+	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_CLERK)], 2);
+	assert_int_equal(server.fake->regions[WORKER_MAIL], 4);
 }
 
 static void
@@ -221,7 +223,8 @@ is_replaced(struct server *s)
 	pid_t a = server_worker_pid(s, watched_kind, 0), b = server_worker_pid(s, watched_kind, 1);
 
 	return a != 0 && b != 0 && a != old_pid && b != old_pid &&
-	       server_count(s, watched_kind, "ready") == 2;
+	       server_count(s, watched_kind, "ready") ==
+	               (strcmp(watched_kind, "auth") == 0 ? 4 : 2);
 }
 
 static void
