@@ -3,6 +3,8 @@
 #ifndef AUTH_SQL_DRIVER_H
 #define AUTH_SQL_DRIVER_H
 
+#include <postern/auth.h>
+
 #include "auth/sql/query.h"
 
 struct sql_db; /* the driver's: settings, connection, prepared statements */
@@ -32,7 +34,8 @@ enum sql_result {
 #define SQL_COLUMNS 32 /* that a query may give */
 
 /* Each call connects, prepares and prepares again as needed, and leaves nothing half done: after a
- * failure the next call starts afresh. */
+ * failure the next call starts afresh. A driver with two connections, one to read and one to write,
+ * goes by q->on_write; a transaction is on the one to write. */
 struct sql_driver {
 	const char *name;
 	char mark; /* of a placeholder: "?1" or "$1" */
@@ -56,6 +59,12 @@ struct sql_driver {
 	int (*create)(struct sql_db *db, struct pst_err *err);
 
 	void (*close)(struct sql_db *db); /* frees db */
+
+	/* As in postern/auth.h; or NULL, both. */
+	int (*watch_fd)(struct sql_db *db, struct pst_err *err);
+	int (*watch_read)(struct sql_db *db,
+	                  void (*changed)(void *arg, const struct pst_auth_change *change),
+	                  void *arg, struct pst_err *err);
 };
 
 #endif

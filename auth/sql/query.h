@@ -45,6 +45,7 @@ enum sql_id {
 
 struct sql_query {
 	enum sql_id id;
+	bool on_write;       /* where the database is written: all queries but the look-ups */
 	const char *setting; /* its key, for messages; borrowed */
 	char *text;          /* with placeholders ?1 or $1; owned; NULL: there is no such query */
 	enum sql_param params[SQL_PARAMS]; /* placeholder k stands for params[k - 1] */

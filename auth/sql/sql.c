@@ -57,6 +57,7 @@ parse_one(const struct sql_texts *texts, size_t id, char mark, struct sql_query 
           struct pst_err *err)
 {
 	q->id = (enum sql_id)id;
+	q->on_write = q->id != SQL_ID_LOOKUP; /* a replica may not have yet what was just added */
 	q->setting = kinds[id].setting;
 	if (sql_query_parse(q, query_text(texts, id), kinds[id].allowed, mark, err) != 0)
 		return name_setting(q->setting, err);
@@ -442,14 +443,30 @@ create(void *self, struct pst_err *err)
 	return s->driver->create(s->db, err);
 }
 
-const struct pst_auth sql_auth = {
-	.size = sizeof(struct pst_auth),
-	.lookup = lookup,
-	.user_add = user_add,
-	.user_passwd = user_passwd,
-	.user_enable = user_enable,
-	.user_delete = user_delete,
-	.user_list = user_list,
-	.probe = probe,
-	.create = create,
-};
+/* ---- Changes ---- */
+
+static int
+watch_fd(void *self, struct pst_err *err)
+{
+	struct sql *s = self;
+
+	return s->driver->watch_fd(s->db, err);
+}
+
+static int
+watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *change), void *arg,
+           struct pst_err *err)
+{
+	struct sql *s = self;
+
+	return s->driver->watch_read(s->db, changed, arg, err);
+}
+
+#define SQL_AUTH                                                                                   \
+	.size = sizeof(struct pst_auth), .lookup = lookup, .user_add = user_add,                   \
+	.user_passwd = user_passwd, .user_enable = user_enable, .user_delete = user_delete,        \
+	.user_list = user_list, .probe = probe, .create = create
+
+const struct pst_auth sql_auth = { SQL_AUTH };
+const struct pst_auth sql_auth_watching = { SQL_AUTH, .watch_fd = watch_fd,
+	                                    .watch_read = watch_read };

@@ -82,5 +82,7 @@ void sql_stop(void *sql); /* accepts NULL */
 
 /* lookup, user_… and probe for the self that sql_start gave. */
 extern const struct pst_auth sql_auth;
+/* The same, and watch_… for a driver that has them. */
+extern const struct pst_auth sql_auth_watching;
 
 #endif
