@@ -75,9 +75,11 @@ check_kind(const struct pst_plugin *d, struct pst_err *err)
 		return broken(err, RULE_KIND, "start is missing");
 	switch (d->kind) {
 	case PST_AUTH:
-		if (d->auth == NULL || (d->auth->lookup == NULL) == (d->auth->verify == NULL))
+		if (d->auth == NULL || (d->auth->lookup != NULL) + (d->auth->verify != NULL) +
+		                                       (d->auth->token != NULL) !=
+		                               1)
 			return broken(err, RULE_KIND,
-			              "an auth plugin needs lookup or verify, not both");
+			              "an auth plugin needs one of lookup, verify and token");
 		return 0;
 	case PST_STORAGE:
 		if (s == NULL || s->open == NULL || s->count == NULL || s->message == NULL ||

@@ -179,9 +179,9 @@ test_name_and_kind_are_judged(void **state)
 	expect_broken(&d, "rule 6: start is missing");
 	d = good;
 	d.auth = NULL;
-	expect_broken(&d, "rule 6: an auth plugin needs lookup or verify");
+	expect_broken(&d, "rule 6: an auth plugin needs one of lookup, verify and token");
 	d.auth = &both;
-	expect_broken(&d, "rule 6: an auth plugin needs lookup or verify, not both");
+	expect_broken(&d, "rule 6: an auth plugin needs one of lookup, verify and token");
 	d.auth = &neither;
 	expect_broken(&d, "rule 6: ");
 	d = good;
