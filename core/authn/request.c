@@ -272,6 +272,7 @@ static void
 authenticate(struct request *r)
 {
 	const struct chain_watch watch = { on_asking, on_answered, r };
+	const struct chain_proof proof = { PROOF_PASSWORD, r->wire.password, false };
 	struct pst_decision decision;
 	struct chain_answer answer;
 
@@ -282,7 +283,7 @@ authenticate(struct request *r)
 		return;
 	}
 	r->policy_delay_ms = decision.delay_ms;
-	chain_ask(r->a->chain, &r->query, &r->wire.password, r->a->arena, &watch, &answer);
+	chain_ask(r->a->chain, &r->query, &proof, r->a->arena, &watch, &answer);
 	settle(r, &answer);
 }
 
@@ -319,7 +320,7 @@ authn_serve(struct authn *a, struct pst_str data)
 	if (is_user && r.wire.password.n > 0 && !has_nul(&r.wire)) {
 		authenticate(&r);
 	} else {
-		chain_burn(a->chain, r.wire.password);
+		(void)chain_burn(a->chain, r.wire.password, false);
 		refuse(&r, PST_E_AUTH, "");
 	}
 	send_reply(&r);

@@ -143,6 +143,7 @@ print_verdict(const struct test *t, const struct chain_answer *a)
 		printf("%-9s refused with [%s]\n", "result",
 		       a->password_right ? "SYS/PERM" : "AUTH");
 		break;
+	case CHAIN_SLOW: /* is for who asks in haste */
 	case CHAIN_ERROR:
 		print_pair("error", pst_str_c(a->err.text));
 		printf("%-9s refused with [SYS/%s]\n", "result",
@@ -158,7 +159,10 @@ static int
 ask(struct test *t)
 {
 	const struct chain_watch watch = { .answered = on_answered, .arg = t };
-	const struct pst_str password = pst_secret_view(&t->password);
+	const struct chain_proof proof = {
+		.kind = t->ask_password ? PROOF_PASSWORD : PROOF_NONE,
+		.secret = pst_secret_view(&t->password),
+	};
 	const struct pst_auth_query query = {
 		.user = t->user.whole,
 		.local_part = t->user.local,
@@ -178,8 +182,7 @@ ask(struct test *t)
 	printf(", domain ");
 	ctl_print(t->user.domain.n > 0 ? t->user.domain : PST_LIT("-"));
 	printf(")\n");
-	chain_ask(t->chain, &query, t->ask_password ? &password : NULL, t->c->arena, &watch,
-	          &answer);
+	chain_ask(t->chain, &query, &proof, t->c->arena, &watch, &answer);
 	return print_verdict(t, &answer);
 }
 

@@ -112,13 +112,16 @@ test_unknown_user_and_wrong_password_are_one_to_the_client(void **state)
 	struct kit *f = *state;
 	struct wire_auth_reply wrong;
 
-	kit_ask(f, "ok@b.test", "Secret");
+	kit_ask(f, "argon@b.test", "Secret");
 	kit_assert_refused(f, PST_E_AUTH);
 	assert_int_equal(kit_burns, 0); /* the check was the work */
 	wrong = f->reply;
 	kit_ask(f, "nobody@b.test", "secret");
 	kit_assert_refused(f, PST_E_AUTH);
 	assert_int_equal(kit_burns, 1);
+	kit_ask(f, "sha@b.test", "Secret"); /* was no work: an old hash is not to be told either */
+	kit_assert_refused(f, PST_E_AUTH);
+	assert_int_equal(kit_burns, 2);
 	assert_int_equal(f->reply.kind, wrong.kind);
 	assert_int_equal(f->reply.text.n, 0);
 	assert_int_equal(wrong.text.n, 0);
@@ -156,7 +159,7 @@ test_only_who_knows_the_password_learns_that_a_user_is_disabled(void **state)
 		int kit_burns;
 	} cases[] = {
 		{ "off@b.test", "secret", PST_E_PERM, 0 },
-		{ "off@b.test", "wrong", PST_E_AUTH, 0 },
+		{ "off@b.test", "wrong", PST_E_AUTH, 1 },
 		{ "offbare@b.test", "secret", PST_E_AUTH, 1 },
 		{ "offbroken@b.test", "secret", PST_E_AUTH, 1 },
 		{ "offbroken@b.test", "wrong", PST_E_AUTH, 1 },

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* A password against what is stored; see question.h. What takes long is done once: that it was right is
+ * remembered, and whoever asks in haste does without. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "credentials/question.h"
+#include "credentials/verified.h"
+
+static bool
+is_slow(const struct chain *c, struct pst_str credential)
+{
+	static const char *const quick[] = { "{PLAIN", "{CLEAR", "{SSHA", "{SMD5" };
+	const char *name = c->settings->auth.default_scheme;
+	size_t i;
+
+	for (i = 0; i < sizeof(quick) / sizeof(quick[0]); i++) {
+		const size_t n = strlen(quick[i]);
+
+		if (credential.n >= n
+		            ? pst_str_ieq((struct pst_str){ credential.p, n }, pst_str_c(quick[i]))
+		            : strncasecmp(name, quick[i] + 1, n - 1) == 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+proof_default_is_slow(const struct chain *c)
+{
+	return is_slow(c, PST_LIT(""));
+}
+
+/* The name is the one that was asked for: two users may well have the same hash stored. */
+static bool
+is_remembered(const struct question *q, struct pst_str credential)
+{
+	const struct chain *c = q->chain;
+
+	return credential.n > 0 && is_slow(c, credential) &&
+	       verified_is(c->verified, q->query->user, credential, q->proof->secret,
+	                   c->verified_age_ms);
+}
+
+static enum check_state
+check_one(struct question *q, struct pst_str credential, struct pst_err *err)
+{
+	const struct chain *c = q->chain;
+	const bool slow = is_slow(c, credential);
+	enum scheme_match match;
+
+	if (slow && q->proof->in_haste)
+		return CHECK_SLOW;
+	match = scheme_verify(credential, q->proof->secret, c->settings->auth.default_scheme,
+	                      &c->cost, err);
+	/* A wrong password takes the time of a new one's check, however it is stored: else the time
+	 * would tell who is not there, and who has an old hash. */
+	if (match != SCHEME_ERROR && (slow || !proof_default_is_slow(c)))
+		q->spent = true;
+	if (match == SCHEME_MATCH && slow)
+		verified_add(c->verified, q->query->user, credential, q->proof->secret);
+	switch (match) {
+	case SCHEME_MATCH:
+		return CHECK_RIGHT;
+	case SCHEME_DIFFERS:
+		return CHECK_WRONG;
+	case SCHEME_ERROR:
+		break;
+	}
+	return CHECK_BROKEN;
+}
+
+static enum check_state
+was_right(struct question *q, bool is_app, bool is_known)
+{
+	q->out->password_right = true;
+	q->out->is_app = is_app;
+	q->out->is_remembered = is_known;
+	return CHECK_RIGHT;
+}
+
+enum check_state
+proof_check(struct question *q, struct pst_err *err)
+{
+	const struct pst_str app = q->out->record.app_credential;
+	const struct pst_str own = q->out->record.credential;
+	enum check_state state = CHECK_WRONG;
+
+	if (is_remembered(q, app) || is_remembered(q, own))
+		return was_right(q, is_remembered(q, app), true);
+	if (app.n > 0)
+		state = check_one(q, app, err);
+	if (state == CHECK_RIGHT)
+		return was_right(q, true, false);
+	if (own.n > 0 && state == CHECK_WRONG)
+		state = check_one(q, own, err);
+	return state == CHECK_RIGHT ? was_right(q, false, false) : state;
+}
