@@ -98,8 +98,10 @@ oauth2_jwt_claims(const struct oauth2_keys *keys, const char *token, const char 
 		if (jwt_get_alg(jwt) == jwt_str_alg(head.alg))
 			claims = take_claims(jwt);
 		jwt_free(jwt);
-		if (claims != NULL)
+		if (claims != NULL) {
+			*why_out = NULL;
 			return claims;
+		}
 	}
 	return NULL;
 }
