@@ -53,7 +53,7 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	size_t n;
 
 	if (t->sid.n > WIRE_SID || t->user.n > WIRE_USER || t->location.n > TICKET_LOCATION ||
-	    t->mechanism.n > WIRE_NAME)
+	    t->mechanism.n > WIRE_NAME || t->master.n > WIRE_USER)
 		return 0;
 	msg_put_u8(&w, TICKET_FORMAT);
 	msg_put_u32(&w, t->uid);
@@ -63,6 +63,8 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	msg_put_str(&w, t->user);
 	msg_put_str(&w, t->location);
 	msg_put_str(&w, t->mechanism);
+	msg_put_str(&w, t->master);
+	msg_put_u8(&w, t->read_only);
 	n = msg_end(&w);
 	pst_assert(n > 0); /* the bounds above fit in together */
 	pst_seal(d->sealer, atomic_fetch_add(&d->office->next, 1),
@@ -98,6 +100,8 @@ read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
 	t_out->user = msg_get_str(&r, WIRE_USER);
 	t_out->location = msg_get_str(&r, TICKET_LOCATION);
 	t_out->mechanism = msg_get_str(&r, WIRE_NAME);
+	t_out->master = msg_get_str(&r, WIRE_USER);
+	t_out->read_only = msg_get_u8(&r) != 0;
 	return msg_close(&r, err);
 }
 

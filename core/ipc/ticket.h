@@ -29,6 +29,8 @@ struct ticket {
 	struct pst_str user;
 	struct pst_str location; /* "maildir:/srv/mail/x", the template filled in */
 	struct pst_str mechanism;
+	struct pst_str master; /* who logged in for the user, or empty */
+	bool read_only;        /* nothing may be deleted */
 };
 
 /* A worker's own handle on the office. */

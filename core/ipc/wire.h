@@ -47,6 +47,8 @@ struct wire_auth_request {
 	struct pst_str binding;   /* tls-exporter; empty: none to be had */
 	bool binding_offered;     /* the -PLUS mechanisms were in CAPA */
 	struct pst_str cert_name; /* EXTERNAL: whom the client's certificate names */
+	/* PLAIN: whom user wants to act for (RFC 4616 section 2), where that is another; else empty. */
+	struct pst_str authzid;
 
 	/* Set by the worker that forwards it. */
 	bool is_forwarded;
@@ -70,6 +72,7 @@ struct wire_auth_reply {
 	struct pst_str user;   /* the session's name, where ok */
 	struct pst_str text;   /* for the client; empty: the kind's own text */
 	struct pst_str ticket; /* sealed, where ok */
+	struct pst_str master; /* where ok: who logged in for the user, or empty; for the log */
 
 	/* Neither ok nor failed yet: send the challenge, give the response to auth_slot's inbox. */
 	bool more;

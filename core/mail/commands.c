@@ -86,11 +86,24 @@ cmd_top(void *session, const struct pop3_args *a, struct pst_err *err)
 	return mail_send_start(session, a->msg, true, a->lines, err);
 }
 
+/* Nothing that the client got wrong: it does not count as a bad command. */
+static int
+refuse_deletion(struct mail_session *s)
+{
+	struct pst_err why;
+
+	pst_err_set(&why, PST_E_PERM, "read-only");
+	mail_session_refuse(s, &why, "this session may read only");
+	return 0;
+}
+
 static int
 cmd_dele(void *session, const struct pop3_args *a, struct pst_err *err)
 {
 	struct mail_session *s = session;
 
+	if (s->is_read_only)
+		return refuse_deletion(s);
 	maildrop_mark(&s->drop, a->msg);
 	return pop3_reply_ok(&s->mail->out, err, "message %" PRIu32 " deleted", a->msg);
 }

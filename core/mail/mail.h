@@ -76,6 +76,7 @@ struct mail_start {
 	uint32_t row; /* of the scoreboard, or MAIL_NO_ROW */
 	struct pst_str sid, user, peer;
 	struct pst_str input; /* what the client had sent behind its PASS */
+	bool read_only;       /* DELE is refused */
 
 	const struct pst_storage *storage;
 	void *storage_self;

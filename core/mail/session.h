@@ -75,6 +75,7 @@ struct mail_session {
 	bool has_yielded;     /* to other sessions */
 	bool has_body_unsent; /* some of a message has not left the process */
 	bool was_open;
+	bool is_read_only; /* nothing may be deleted */
 
 	struct pst_str view; /* in a turn: the input not yet looked at */
 	struct pst_buf in, pending;

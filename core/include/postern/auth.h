@@ -71,6 +71,18 @@ struct pst_auth_record {
 	/* token, with PST_AUTH_WRONG: a JSON object for the client (RFC 7628 section 3.2.2); empty:
 	 * the server's own. */
 	struct pst_str token_error;
+
+	/* lookup, with PST_AUTH_OK: the name that was asked for only stands for this one, whose own
+	 * record counts. All backends are asked for it in their order; nothing else is read here. */
+	struct pst_str alias;
+
+	/* The user is to be served by another server: "host" or "host:port". The login is refused
+	 * with that reason, as this server passes nobody on. */
+	struct pst_str proxy;
+
+	/* For `posternctl auth explain`: the key of the plugin's section that gave this answer, a
+	 * query's for one. Looked at whatever the result. */
+	struct pst_str source;
 };
 
 /* What happened, told to the backend that knew the user: in batches, in a process of its own, after

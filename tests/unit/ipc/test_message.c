@@ -36,6 +36,7 @@ static const struct wire_auth_request auth_request = {
 	.sni = { "mail.example.test", 17 },
 	.listener = { "pop3", 4 },
 	.tls = true,
+	.authzid = { "bob", 3 },
 };
 static const struct wire_auth_reply auth_reply = {
 	.ok = true,
@@ -44,6 +45,7 @@ static const struct wire_auth_reply auth_reply = {
 	.user = { "alice@example.test", 18 },
 	.text = { "wait", 4 },
 	.ticket = { "\1\0\2", 3 },
+	.master = { "support", 7 },
 };
 static const struct wire_auth_step auth_step = {
 	.login_slot = 2,
@@ -175,6 +177,7 @@ test_auth_request_comes_back_as_it_was(void **state)
 	assert_str(m.sni, auth_request.sni);
 	assert_str(m.listener, auth_request.listener);
 	assert_true(m.tls);
+	assert_str(m.authzid, auth_request.authzid);
 }
 
 static void
@@ -194,6 +197,7 @@ test_auth_reply_and_handoff_come_back_as_they_were(void **state)
 	assert_str(r.user, auth_reply.user);
 	assert_str(r.text, auth_reply.text);
 	assert_str(r.ticket, auth_reply.ticket);
+	assert_str(r.master, auth_reply.master);
 	n = encode_handoff(out);
 	assert_int_equal(wire_handoff_decode(as_str(out, n), &head, &h, &err), 0);
 	assert_int_equal(h.login_slot, 1);
@@ -355,9 +359,12 @@ test_boolean_other_than_0_and_1_is_refused(void **state)
 {
 	struct msg_head head;
 	struct pst_err err;
-	size_t n = encode_auth_request(out), tls_at;
+	struct wire_auth_request m = auth_request;
+	size_t n, tls_at;
 
 	(void)state;
+	m.authzid.n = 0;
+	n = wire_auth_request_encode(&m, INCARNATION, REQUEST, out);
 	/* tls_version and all else that is not set: zeros and empty strings */
 	tls_at = n - 1;
 	while (out[tls_at] == 0)
@@ -405,6 +412,11 @@ test_every_message_fits_with_all_strings_at_their_limits(void **state)
 		.local_ip = { x, WIRE_ADDR },
 		.sni = { x, WIRE_NAME },
 		.listener = { x, WIRE_NAME },
+		.response = { x, WIRE_RESPONSE },
+		.challenge = { x, WIRE_CHALLENGE },
+		.binding = { x, WIRE_BINDING },
+		.cert_name = { x, WIRE_USER },
+		.authzid = { x, WIRE_USER },
 	};
 	const struct wire_handoff h = {
 		.sid = { x, WIRE_SID },
@@ -417,6 +429,8 @@ test_every_message_fits_with_all_strings_at_their_limits(void **state)
 		.user = { x, WIRE_USER },
 		.text = { x, WIRE_TEXT },
 		.ticket = { x, WIRE_TICKET },
+		.master = { x, WIRE_USER },
+		.challenge = { x, WIRE_CHALLENGE },
 	};
 
 	(void)state;

@@ -35,6 +35,8 @@ static const struct ticket sample = {
 	.user = { "alice@example.test", 18 },
 	.location = { "maildir:/srv/mail/example.test/alice", 36 },
 	.mechanism = { "PLAIN", 5 },
+	.master = { "support", 7 },
+	.read_only = true,
 };
 
 static int
@@ -102,6 +104,8 @@ test_ticket_comes_back_as_it_was_sealed(void **state)
 	assert_str(t.user, sample.user);
 	assert_str(t.location, sample.location);
 	assert_str(t.mechanism, sample.mechanism);
+	assert_str(t.master, sample.master);
+	assert_true(t.read_only);
 }
 
 static void

@@ -105,6 +105,7 @@ harness_start_on(struct harness *h, const int ends[2], struct pst_str input)
 		                  .user = PST_LIT("alice@example.org"),
 		                  .peer = PST_LIT("192.0.2.1"),
 		                  .input = input,
+		                  .read_only = h->read_only,
 		                  .storage = &fake_storage,
 		                  .storage_self = &h->fake,
 		                  .path = "/fake" };

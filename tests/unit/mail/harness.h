@@ -21,6 +21,7 @@ struct harness {
 	struct pst_buf got;
 	unsigned waits; /* in a row, in vain */
 	bool is_eof;    /* the server has ended the connection */
+	bool read_only; /* sessions that start from now on are */
 };
 
 #define HARNESS_IDLE_MS 600000

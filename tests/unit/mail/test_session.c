@@ -114,6 +114,22 @@ test_each_row_of_the_table_is_served_or_refused(void **state)
 }
 
 static void
+test_a_read_only_session_deletes_nothing_and_goes_on(void **state)
+{
+	struct harness *h = *state;
+	int i;
+
+	h->read_only = true;
+	greet(h);
+	for (i = 0; i < 2 * HARNESS_BAD; i++) /* none of them is a bad command */
+		harness_say(h, "DELE 1", "-ERR [SYS/PERM] this session may read only\r\n");
+	harness_say(h, "STAT", "+OK 3 76\r\n");
+	harness_say(h, "QUIT", "+OK");
+	harness_until_eof(h);
+	assert_int_equal(h->fake.last_commit, 0);
+}
+
+static void
 test_listing_leaves_out_what_is_deleted_and_keeps_numbers(void **state)
 {
 	struct harness *h = *state;
@@ -699,6 +715,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_each_command_gives_its_reply),
 		T(test_each_row_of_the_table_is_served_or_refused),
+		T(test_a_read_only_session_deletes_nothing_and_goes_on),
 		T(test_listing_leaves_out_what_is_deleted_and_keeps_numbers),
 		T(test_empty_maildrop),
 		T(test_sums_go_beyond_32_bits),
