@@ -5,7 +5,6 @@
 
 #include <poll.h>
 
-#include "authn/hooks.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,6 +14,7 @@
 #include "ipc/channel.h"
 #include "ipc/ticket.h"
 #include "ipc/wire.h"
+#include "plugin/hooks.h"
 
 #define FULL_INBOX_MS 100 /* how long a login worker may take to make room */
 

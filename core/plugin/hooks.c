@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Policies at a login; see hooks.h. */
-#include "authn/hooks.h"
+#include "plugin/hooks.h"
 
 #include "base/log.h"
 #include "base/mem.h"

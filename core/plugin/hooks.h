@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* authn/hooks.h - the policies that have a say at a login, in the order of policy.order. */
-#ifndef AUTHN_HOOKS_H
-#define AUTHN_HOOKS_H
+/* plugin/hooks.h - the policies that have a say at a login, in the order of policy.order. */
+#ifndef PLUGIN_HOOKS_H
+#define PLUGIN_HOOKS_H
 
 #include <postern/policy.h>
 
