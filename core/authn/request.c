@@ -11,10 +11,12 @@
 #include "base/mem.h"
 #include "config/settings.h"
 #include "credentials/chain.h"
+#include "ipc/changes.h"
 #include "ipc/channel.h"
 #include "ipc/ticket.h"
 #include "ipc/wire.h"
 #include "plugin/hooks.h"
+#include "plugin/registry.h"
 
 #define FULL_INBOX_MS 100 /* how long a login worker may take to make room */
 
@@ -38,6 +40,7 @@ struct request {
 	struct pst_log log;
 	int64_t started_ms;
 	int64_t policy_delay_ms;
+	uint64_t changes_at; /* before the user was looked up */
 	struct wire_auth_reply reply;
 };
 
@@ -166,9 +169,20 @@ send_reply(struct request *r)
 	             err.text);
 }
 
+/* Whether the backend that knew the user wants to hear of the session's end. */
+static bool
+wants_notes(const struct authn *a, size_t backend)
+{
+	const struct plugin *p =
+		registry_find(a->env->plugins, PST_AUTH, pst_str_c(chain_name(a->chain, backend)));
+
+	return p != NULL && plugin_descriptor(p)->auth->notes != NULL;
+}
+
 static void
 welcome(struct request *r, const struct chain_answer *answer)
 {
+	const struct pst_auth_record *record = &answer->record;
 	const struct ticket ticket = {
 		.uid = answer->record.uid,
 		.gid = answer->record.gid,
@@ -176,6 +190,13 @@ welcome(struct request *r, const struct chain_answer *answer)
 		.user = answer->user.whole,
 		.location = answer->location,
 		.mechanism = r->wire.mechanism,
+		.backend = (uint32_t)answer->backend,
+		.wants_notes = wants_notes(r->a, answer->backend),
+		.changes_at = r->changes_at,
+		.max_sessions = record->max_sessions,
+		.max_listed = record->max_listed,
+		.min_poll_ms = record->min_poll_ms,
+		.read_only = record->read_only,
 	};
 	size_t n = ticket_seal(r->a->tickets, &ticket, r->a->ticket);
 
@@ -298,7 +319,11 @@ start_log(struct request *r)
 void
 authn_serve(struct authn *a, struct pst_str data)
 {
-	struct request r = { .a = a, .started_ms = pst_now_ms() };
+	struct request r = {
+		.a = a,
+		.started_ms = pst_now_ms(),
+		.changes_at = changes_now(a->env->changes),
+	};
 	const char *domain = a->env->settings->auth.default_domain;
 	struct pst_err err;
 	bool is_user;

@@ -26,7 +26,7 @@ changes_write(struct change_ring *r, enum change_kind kind, struct pst_str name)
 uint64_t
 changes_now(const struct change_ring *r)
 {
-	return atomic_load(&r->written);
+	return r == NULL ? 0 : atomic_load(&r->written);
 }
 
 bool

@@ -38,7 +38,7 @@ struct change_ring {
 /* The clerk's. A name that does not fit is not told: no user has it. */
 void changes_write(struct change_ring *r, enum change_kind kind, struct pst_str name);
 
-/* Where a reader begins that has no session yet. */
+/* Where a reader begins that has no session yet. r may be NULL: then nothing changes. */
 uint64_t changes_now(const struct change_ring *r);
 
 /* The next change after *at, which moves on; false: there is none. */

@@ -53,7 +53,7 @@ struct worker_env {
 	struct ticket_office *tickets; /* auth, mail */
 	struct tls_share *tls;         /* login */
 	struct verified *verified;   /* auth: passwords that were right (credentials/verified.h) */
-	struct change_ring *changes; /* auth's clerk, mail (ipc/changes.h) */
+	struct change_ring *changes; /* auth, mail; the clerk writes (ipc/changes.h) */
 
 	uint32_t login_count, auth_count, mail_count; /* slots of each kind; keys has login's */
 

@@ -8,7 +8,7 @@
 #include "ipc/message.h"
 #include "ipc/wire.h"
 
-#define TICKET_FORMAT 1
+#define TICKET_FORMAT 2
 #define TICKET_LOCATION 4096 /* octets */
 #define PLAIN_MAX (WIRE_TICKET - PST_SEAL_OVERHEAD)
 
@@ -64,6 +64,12 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	msg_put_str(&w, t->location);
 	msg_put_str(&w, t->mechanism);
 	msg_put_str(&w, t->master);
+	msg_put_u32(&w, t->backend);
+	msg_put_u8(&w, t->wants_notes);
+	msg_put_u64(&w, t->changes_at);
+	msg_put_u32(&w, t->max_sessions);
+	msg_put_u32(&w, t->max_listed);
+	msg_put_u64(&w, t->min_poll_ms > 0 ? (uint64_t)t->min_poll_ms : 0);
 	msg_put_u8(&w, t->read_only);
 	n = msg_end(&w);
 	pst_assert(n > 0); /* the bounds above fit in together */
@@ -101,6 +107,12 @@ read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
 	t_out->location = msg_get_str(&r, TICKET_LOCATION);
 	t_out->mechanism = msg_get_str(&r, WIRE_NAME);
 	t_out->master = msg_get_str(&r, WIRE_USER);
+	t_out->backend = msg_get_u32(&r);
+	t_out->wants_notes = msg_get_u8(&r) != 0;
+	t_out->changes_at = msg_get_u64(&r);
+	t_out->max_sessions = msg_get_u32(&r);
+	t_out->max_listed = msg_get_u32(&r);
+	t_out->min_poll_ms = (int64_t)msg_get_u64(&r);
 	t_out->read_only = msg_get_u8(&r) != 0;
 	return msg_close(&r, err);
 }

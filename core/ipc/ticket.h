@@ -30,6 +30,15 @@ struct ticket {
 	struct pst_str location; /* "maildir:/srv/mail/x", the template filled in */
 	struct pst_str mechanism;
 	struct pst_str master; /* who logged in for the user, or empty */
+
+	uint32_t backend;    /* the one that knew the user: its place in auth.backends */
+	bool wants_notes;    /* it takes notes: NOTE_SESSION is not for nothing */
+	uint64_t changes_at; /* the ring of changes when the user was looked up (ipc/changes.h) */
+
+	/* The account's contract; 0: not said. */
+	uint32_t max_sessions; /* at the same time */
+	uint32_t max_listed;   /* messages, the oldest */
+	int64_t min_poll_ms;   /* between two logins */
 	bool read_only;        /* nothing may be deleted */
 };
 

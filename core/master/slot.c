@@ -84,6 +84,7 @@ equip_auth(struct generation *g, const struct slot *s, struct spawn *sp, struct 
 	uint32_t i;
 
 	sp->env.tickets = g->tickets;
+	sp->env.changes = g->changes;
 	sp->env.verified = g->marks != NULL ? g->marks->verified : NULL;
 	sp->env.auth_queue = is_hash ? -1 : g->auth_queue[0];
 	sp->env.hash_queue = g->hash_queue[is_hash ? 0 : 1];
@@ -92,7 +93,8 @@ equip_auth(struct generation *g, const struct slot *s, struct spawn *sp, struct 
 	for (i = 0; i < g->counts[WORKER_LOGIN]; i++)
 		keep_fd(fds, g->login_inboxes[i]);
 	sp->keep[1] = g->tickets;
-	sp->keep[2] = sp->env.verified;
+	sp->keep[2] = g->changes;
+	sp->keep[3] = sp->env.verified;
 }
 
 static void

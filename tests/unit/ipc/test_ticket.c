@@ -36,6 +36,12 @@ static const struct ticket sample = {
 	.location = { "maildir:/srv/mail/example.test/alice", 36 },
 	.mechanism = { "PLAIN", 5 },
 	.master = { "support", 7 },
+	.backend = 3,
+	.wants_notes = true,
+	.changes_at = UINT64_C(0x100000002),
+	.max_sessions = 7,
+	.max_listed = 0xffffffff,
+	.min_poll_ms = INT64_C(5000000000),
 	.read_only = true,
 };
 
@@ -105,7 +111,32 @@ test_ticket_comes_back_as_it_was_sealed(void **state)
 	assert_str(t.location, sample.location);
 	assert_str(t.mechanism, sample.mechanism);
 	assert_str(t.master, sample.master);
+	assert_int_equal(t.backend, 3);
+	assert_true(t.wants_notes);
+	assert_true(t.changes_at == sample.changes_at);
+	assert_int_equal(t.max_sessions, 7);
+	assert_int_equal(t.max_listed, 0xffffffff);
+	assert_true(t.min_poll_ms == sample.min_poll_ms);
 	assert_true(t.read_only);
+}
+
+static void
+test_ticket_without_a_contract_says_so(void **state)
+{
+	struct ticket bare = { .sid = sample.sid, .min_poll_ms = -1 };
+	uint8_t sealed[WIRE_TICKET], scratch[WIRE_TICKET];
+	size_t n = ticket_seal(desk, &bare, sealed);
+	struct ticket t;
+	struct pst_err err;
+
+	(void)state;
+	assert_int_equal(ticket_open(desk, (struct pst_str){ (const char *)sealed, n }, sample.sid,
+	                             scratch, &t, &err),
+	                 0);
+	assert_true(!t.wants_notes && !t.read_only);
+	assert_int_equal(t.max_sessions, 0);
+	assert_int_equal(t.max_listed, 0);
+	assert_true(t.min_poll_ms == 0);
 }
 
 static void
@@ -285,6 +316,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ticket_comes_back_as_it_was_sealed),
+		cmocka_unit_test(test_ticket_without_a_contract_says_so),
 		cmocka_unit_test(test_ticket_is_served_once),
 		cmocka_unit_test(
 			test_ticket_of_another_session_is_refused_and_stays_good_for_its_own),

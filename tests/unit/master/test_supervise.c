@@ -85,7 +85,7 @@ test_a_worker_has_its_own_descriptors_and_no_others(void **state)
 		assert_int_equal(server.fake->fds[kind], server.fake->expected_fds[kind]);
 }
 
-/* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets, verified
+/* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets, changes, verified
  * passwords, and the clerk slots, changes; mail: slots, scoreboard, tickets, changes. */
 static void
 test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
@@ -94,8 +94,8 @@ test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 	start(SMALL);
 	assert_int_equal(server.fake->regions[WORKER_LOGIN], 3);
 	assert_int_equal(server.fake->regions[WORKER_KEYS], 1);
-	assert_int_equal(server.fake->regions[WORKER_AUTH], 3);
-	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 3);
+	assert_int_equal(server.fake->regions[WORKER_AUTH], 4);
+	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 4);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_CLERK)], 2);
 	assert_int_equal(server.fake->regions[WORKER_MAIL], 4);
 }
