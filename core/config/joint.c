@@ -80,7 +80,7 @@ check_instances(const struct conf_texts *t, const struct settings *s, enum pst_k
 static bool
 is_placeholder(struct pst_str s)
 {
-	static const char *const known[] = { "%{user}", "%{local}", "%{domain}" };
+	static const char *const known[] = { "%{user}", "%{local}", "%{domain}", "%{home}" };
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -102,7 +102,7 @@ check_placeholders(const struct conf_texts *t, const char *location, struct conf
 			complain(t, p, "mail.location",
 			         pst_arena_printf(t->arena,
 			                          "\"%.*s\" is unknown; there are %%{user}, "
-			                          "%%{local} and %%{domain}",
+			                          "%%{local}, %%{domain} and %%{home}",
 			                          at[1] == '{' ? (int)strcspn(at, "}") + 1 : 1,
 			                          at));
 }
@@ -114,7 +114,8 @@ check_location(const struct conf_texts *t, const struct settings *s, struct conf
 	const size_t driver = strcspn(location, ":");
 	const char *path = location + driver + 1;
 
-	if (location[driver] == '\0' || path[0] != '/' ||
+	if (location[driver] == '\0' ||
+	    (path[0] != '/' && strncmp(path, "%{home}/", strlen("%{home}/")) != 0) ||
 	    !settings_is_name((struct pst_str){ location, driver })) {
 		complain(t, p, "mail.location",
 		         "must be a storage plugin's name, a colon and an absolute path, as in "
@@ -122,7 +123,7 @@ check_location(const struct conf_texts *t, const struct settings *s, struct conf
 		return;
 	}
 	check_placeholders(t, path, p);
-	if (s->mail.roots[0] == '\0' && path[1] == '%')
+	if (s->mail.roots[0] == '\0' && (path[0] == '%' || path[1] == '%'))
 		complain(t, p, "mail.roots",
 		         "must be set where mail.location begins with a placeholder: mail workers "
 		         "would be let see every file of the system");
@@ -272,5 +273,9 @@ settings_notes(const struct conf_texts *t, const struct settings *s, struct conf
 	if (s->server.sandbox == SANDBOX_OFF)
 		complain(t, notes, "server.sandbox",
 		         "is off: a broken worker has all rights of its user");
+	if (strcmp(s->server.auth_user, "root") == 0)
+		complain(t, notes, "server.auth_user",
+		         "is root: a broken PAM module can read every file of this system; "
+		         "\"postern-auth:shadow\" is enough for pam_unix");
 	note_unused(t, s, notes);
 }

@@ -15,6 +15,7 @@ static const struct variable variables[] = {
 	{ "user", offsetof(struct username, whole) },
 	{ "local", offsetof(struct username, local) },
 	{ "domain", offsetof(struct username, domain) },
+	{ "home", offsetof(struct username, home) },
 };
 
 /* What a piece of a template stands for: either text, or a variable. */
@@ -37,6 +38,16 @@ is_plugin_name(struct pst_str s)
 	return s.n > 0;
 }
 
+/* A home is absolute: fill sees to that. */
+static bool
+begins_absolute(struct pst_str path)
+{
+	static const char home[] = "%{home}";
+	const size_t n = sizeof(home) - 1;
+
+	return (path.n > 0 && path.p[0] == '/') || (path.n > n && memcmp(path.p, home, n) == 0);
+}
+
 static int
 check_head(struct pst_str template, struct pst_err *err)
 {
@@ -44,7 +55,7 @@ check_head(struct pst_str template, struct pst_err *err)
 	size_t at = colon == NULL ? 0 : (size_t)(colon - template.p);
 
 	if (colon == NULL || !is_plugin_name((struct pst_str){ template.p, at }) ||
-	    at + 1 == template.n || colon[1] != '/')
+	    !begins_absolute((struct pst_str){ colon + 1, template.n - at - 1 }))
 		return pst_err_set(err, PST_E_CLIENT,
 		                   "location \"%.*s\": not of the form maildir:/absolute/path",
 		                   PST_ARG(template));
@@ -83,7 +94,8 @@ next_piece(struct pst_str *s, struct piece *piece_out, struct pst_err *err)
 			return 0;
 		}
 	return pst_err_set(err, PST_E_CLIENT,
-	                   "location: %%{%.*s} is not known: %%{user} %%{local} %%{domain} are",
+	                   "location: %%{%.*s} is not known: %%{user} %%{local} %%{domain} "
+	                   "%%{home} are",
 	                   PST_ARG(name));
 }
 
@@ -130,8 +142,12 @@ fill(struct pst_str template, const struct username *user, struct pst_buf *buf, 
 			if (piece.text.n == 0)
 				return pst_err_set(err, PST_E_PERM,
 				                   "location: the template asks for %%{%s} and the "
-				                   "user has none (see auth.default_domain)",
-				                   piece.variable->name);
+				                   "user has none%s",
+				                   piece.variable->name,
+				                   piece.variable->offset ==
+				                                   offsetof(struct username, domain)
+				                           ? " (see auth.default_domain)"
+				                           : "");
 		}
 		if (pst_buf_add(buf, piece.text, err) != 0)
 			return pst_err_set(err, PST_E_PERM, "location: longer than %d octets",
@@ -148,6 +164,11 @@ location_fill(struct pst_str template, const struct username *user, struct pst_a
 	int rc = -1;
 
 	pst_buf_init(&buf, LOCATION_MAX);
+	if (user->home.n > 0 && (user->home.p[0] != '/' || pst_str_has_nul(user->home))) {
+		pst_err_set(err, PST_E_PERM, "the user's home \"%.*s\" is no absolute path",
+		            PST_ARG(user->home));
+		goto out;
+	}
 	if (location_check(template, err) != 0 || fill(template, user, &buf, err) != 0)
 		goto out;
 	if (has_parent_step(pst_buf_view(&buf))) {

@@ -51,5 +51,6 @@ record_settle(const struct question *q, struct pst_err *err)
 	if (username_fold(name, s->auth.default_domain, &out->user, err) != 0)
 		return pst_err_set(err, PST_E_PERM, "plugin %s gave a user that cannot be: %.*s",
 		                   q->chain->v[out->backend].name, PST_ARG(name));
+	out->user.home = out->record.home;
 	return location_fill(template, &out->user, q->arena, &out->location, err);
 }

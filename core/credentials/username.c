@@ -35,6 +35,7 @@ split(struct username *u)
 
 	u->local = u->whole;
 	u->domain = (struct pst_str){ u->text + u->whole.n, 0 };
+	u->home = u->domain;
 	if (at != NULL) {
 		u->local.n = (size_t)(at - u->whole.p);
 		u->domain = (struct pst_str){ at + 1, u->whole.n - u->local.n - 1 };

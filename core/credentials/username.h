@@ -13,6 +13,7 @@ struct username {
 	struct pst_str whole;  /* "local@domain", or "local" */
 	struct pst_str local;  /* before the last '@', or all of it */
 	struct pst_str domain; /* after it, or empty */
+	struct pst_str home;   /* for %{home}; left empty here, borrows from who sets it */
 	char text[USERNAME_MAX + 1];
 };
 

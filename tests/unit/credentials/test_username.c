@@ -117,6 +117,7 @@ static const struct {
 	{ "maildir:/srv/%{user}", "a%{domain}@b", "maildir:/srv/a%{domain}@b" },
 	{ "maildir:/srv/%{user}x", "a%", "maildir:/srv/a%x" },
 	{ "maildir:/a/..b/%{user}", "alice", "maildir:/a/..b/alice" },
+	{ "maildir:%{home}/Maildir", "alice", NULL }, /* no home is known */
 	/* "/srv/%{domain}/x" would be the folder of a user called x. */
 	{ "maildir:/srv/%{domain}/%{local}", "alice", NULL },
 	{ "maildir:/srv/../etc/%{user}", "alice", NULL },
