@@ -51,4 +51,5 @@ PST_EXPORT const struct pst_plugin postern_plugin = {
 	.start = start,
 	.stop = sql_stop,
 	.auth = &sql_auth,
+	.needs = PST_NEEDS_FILES,
 };

@@ -112,6 +112,10 @@ serve(struct loop *l)
 			else
 				serve_queue(l);
 		}
+		if (registry_is_retiring(l->env->plugins)) {
+			env_tell_state(l->env, SLOT_RETIRING);
+			return 0;
+		}
 	}
 	return 0;
 }

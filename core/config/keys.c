@@ -38,7 +38,10 @@ static const struct pst_conf_key server_keys[] = {
 	  "The system user of keys workers: the only one, besides root, that must be able to read "
 	  "the private keys under tls.directory." },
 	{ "auth_user", PST_CONF_TEXT(struct server_settings, auth_user), "postern-auth", 1, 32,
-	  NULL, "The system user of auth workers, which see passwords and the users' database." },
+	  NULL,
+	  "The system user of auth workers, which see passwords and the users' database; "
+	  "USER:GROUP where they need another's group, as \"postern-auth:shadow\" for the plugin "
+	  "pam. Only with that plugin it may be root." },
 	{ "mail_user", PST_CONF_TEXT(struct server_settings, mail_user), "vmail", 1, 32, NULL,
 	  "The system user of mail workers, which owns the mail of virtual users; UID:GID "
 	  "where they have no name. See "
@@ -181,7 +184,8 @@ static const struct pst_conf_key mail_keys[] = {
 	  "maildir:/srv/mail/%{domain}/%{local}/Maildir", 1, 2000, NULL,
 	  "Where a user's mail is, unless the user's record says otherwise: the name of a storage "
 	  "plugin, a colon, and a path, in which %{user} stands for the whole user name, %{local} "
-	  "for what is before its last \"@\" and %{domain} for what is after." },
+	  "for what is before its last \"@\" and %{domain} for what is after. Where the backends give "
+	  "homes, it may begin with %{home}." },
 	{ "roots", PST_CONF_TEXT(struct mail_settings, roots), "", 0, 4000, NULL,
 	  "The folders that hold all maildrops: a list of absolute paths. The sandbox opens them "
 	  "to mail workers, and nothing else. Empty: the folder in location before its first "

@@ -3,6 +3,7 @@
 #include "config/system.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,27 @@ settings_check_folders(const struct settings *s, const struct conf_texts *t,
 		                  s->tls.directory);
 }
 
+/* NAME:GROUP, for a user who needs the group of somebody else: postern-auth:shadow. */
+static bool
+find_user_and_group(const char *name, const char *colon, struct settings_user *out)
+{
+	char user[64];
+	const size_t n = (size_t)(colon - name);
+	const struct passwd *pw;
+	const struct group *gr;
+
+	if (n >= sizeof(user))
+		return false;
+	memcpy(user, name, n);
+	user[n] = '\0';
+	pw = getpwnam(user);
+	gr = pw != NULL ? getgrnam(colon + 1) : NULL;
+	if (gr == NULL)
+		return false;
+	*out = (struct settings_user){ pw->pw_uid, gr->gr_gid };
+	return true;
+}
+
 static bool
 find_user(const char *name, struct settings_user *out)
 {
@@ -50,11 +72,29 @@ find_user(const char *name, struct settings_user *out)
 		*out = (struct settings_user){ pw->pw_uid, pw->pw_gid };
 		return true;
 	}
+	if (colon != NULL && find_user_and_group(name, colon, out))
+		return true;
 	if (colon == NULL || !pst_str_u64((struct pst_str){ name, (size_t)(colon - name) }, &uid) ||
 	    !pst_str_u64(pst_str_c(colon + 1), &gid) || uid >= UINT32_MAX || gid >= UINT32_MAX)
 		return false;
 	*out = (struct settings_user){ (uid_t)uid, (gid_t)gid };
 	return true;
+}
+
+/* The one plugin whose modules may have to be root. The sandbox looks again at what is loaded. */
+static bool
+has_pam(const struct settings *s)
+{
+	const char *list = s->auth.backends;
+	struct pst_str word;
+
+	while (settings_next_word(&list, &word)) {
+		const struct plugin_section *section = settings_section(s, PST_AUTH, word);
+
+		if (pst_str_eq(section != NULL ? pst_str_c(section->plugin) : word, PST_LIT("pam")))
+			return true;
+	}
+	return false;
 }
 
 void
@@ -80,8 +120,10 @@ settings_find_users(const struct settings *s, const struct conf_texts *t,
 			conf_problems_add(
 				p, at.file, at.line,
 				"%s: there is no system user \"%s\"; add it (useradd -r -M "
-				"-s /usr/sbin/nologin %s) or name another, or write UID:GID",
+				"-s /usr/sbin/nologin %s) or name another, or write UID:GID or USER:GROUP",
 				at.path, name, name);
+		else if (wanted[i].out == &out->auth && out->auth.uid == 0 && has_pam(s))
+			continue; /* told with the notes */
 		else if (wanted[i].out->uid == 0 || wanted[i].out->gid == 0)
 			conf_problems_add(p, at.file, at.line, "%s: \"%s\" is root", at.path, name);
 	}

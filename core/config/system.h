@@ -21,8 +21,8 @@ struct settings_users {
 void settings_check_folders(const struct settings *s, const struct conf_texts *t,
                             struct conf_problems *p);
 
-/* Finds the four users: names of system users, or "UID:GID" for ids without a name. Each that is not
- * there or is root is a problem. */
+/* Finds the four users: names of system users, or "UID:GID" for ids without a name, or "USER:GROUP". Each that is not
+ * there or is root is a problem; auth's may be root where the plugin pam is a backend. */
 void settings_find_users(const struct settings *s, const struct conf_texts *t,
                          struct settings_users *out, struct conf_problems *p);
 

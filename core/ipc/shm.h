@@ -23,7 +23,7 @@ enum worker_kind { WORKER_LOGIN, WORKER_KEYS, WORKER_AUTH, WORKER_MAIL, WORKER_K
 
 extern const char *const worker_kind_names[WORKER_KINDS]; /* "login", "keys", "auth", "mail" */
 
-enum slot_state { SLOT_EMPTY, SLOT_STARTING, SLOT_READY, SLOT_BUSY, SLOT_DRAINING };
+enum slot_state { SLOT_EMPTY, SLOT_STARTING, SLOT_READY, SLOT_BUSY, SLOT_DRAINING, SLOT_RETIRING };
 
 /* What of the sandbox holds, as the worker itself found after closing it. */
 #define SANDBOX_NO_NEW_PRIVS 1u

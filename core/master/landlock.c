@@ -89,7 +89,11 @@ attr_octets(int abi)
 static int
 add_path(int ruleset, uint64_t known, const struct landlock_path *p, struct pst_err *err)
 {
-	uint64_t wanted = p->access == LANDLOCK_WRITE ? FS_WRITE : FS_READ;
+	static const uint64_t rights[] = {
+		[LANDLOCK_READ] = FS_READ,
+		[LANDLOCK_RUN] = FS_READ | FS_EXECUTE,
+		[LANDLOCK_WRITE] = FS_WRITE,
+	};
 	struct path_beneath_attr rule = { .parent_fd = -1 };
 	struct stat st;
 	int rc = -1;
@@ -104,7 +108,8 @@ add_path(int ruleset, uint64_t known, const struct landlock_path *p, struct pst_
 		pst_err_sys(err, PST_E_PERM, "sandbox: %s", p->path);
 		goto out;
 	}
-	rule.allowed = wanted & known & (S_ISDIR(st.st_mode) ? ~(uint64_t)0 : FS_OF_FILE);
+	rule.allowed =
+		rights[p->access] & known & (S_ISDIR(st.st_mode) ? ~(uint64_t)0 : FS_OF_FILE);
 	if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0u) != 0) {
 		pst_err_sys(err, PST_E_PERM, "sandbox: landlock rule for %s", p->path);
 		goto out;

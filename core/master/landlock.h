@@ -11,7 +11,8 @@
 
 enum landlock_access {
 	LANDLOCK_READ,  /* read files, list folders */
-	LANDLOCK_WRITE, /* and write, make, remove and rename files and folders */
+	LANDLOCK_RUN,   /* and run the files as programs */
+	LANDLOCK_WRITE, /* read, and write, make, remove and rename files and folders */
 };
 
 struct landlock_path {

@@ -45,12 +45,15 @@ add_plugin_paths(struct path_list *list, const struct registry *r)
 	for (i = 0; i < registry_count(r); i++) {
 		const char *paths[PLUGIN_PATHS];
 		enum pst_conf_type types[PLUGIN_PATHS];
-		size_t n = plugin_paths(registry_at(r, i), paths, types, PLUGIN_PATHS);
+		const struct plugin *p = registry_at(r, i);
+		bool runs = (plugin_descriptor(p)->needs & PST_NEEDS_SYSTEM) != 0;
+		size_t n = plugin_paths(p, paths, types, PLUGIN_PATHS);
 
 		pst_assert(n <= PLUGIN_PATHS);
 		for (k = 0; k < n; k++)
 			add_file_or_folder(list, paths[k],
 			                   types[k] == PST_CONF_T_WRITE_PATH ? LANDLOCK_WRITE
+			                   : runs                            ? LANDLOCK_RUN
 			                                                     : LANDLOCK_READ);
 	}
 }
@@ -101,6 +104,28 @@ add_certificates(struct path_list *list, const char *directory)
 	         LANDLOCK_READ);
 }
 
+/* What programs and PAM's modules find anywhere: files that this user may read in any case, or not.
+ * /proc stays closed: the environment of this user's other processes is in it. */
+static void
+add_system(struct path_list *list)
+{
+	static const struct {
+		const char *path;
+		enum landlock_access access;
+	} system[] = {
+		{ "/bin", LANDLOCK_RUN },         { "/sbin", LANDLOCK_RUN },
+		{ "/lib", LANDLOCK_RUN },         { "/lib32", LANDLOCK_RUN },
+		{ "/lib64", LANDLOCK_RUN },       { "/usr", LANDLOCK_RUN },
+		{ "/etc", LANDLOCK_READ },        { "/run", LANDLOCK_READ },
+		{ "/dev/null", LANDLOCK_WRITE },  { "/dev/zero", LANDLOCK_READ },
+		{ "/dev/random", LANDLOCK_READ },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+		add_path(list, pst_str_c(system[i].path), system[i].access);
+}
+
 /* For their reports. */
 static void
 add_for_sanitizers(struct path_list *list)
@@ -122,6 +147,8 @@ paths_of_worker(struct path_list *list, const struct worker_env *env)
 		break;
 	case WORKER_AUTH:
 		add_path(list, PST_LIT("/dev/urandom"), LANDLOCK_READ); /* SQLite's seed */
+		if ((registry_needs(env->plugins) & PST_NEEDS_SYSTEM) != 0)
+			add_system(list);
 		break;
 	case WORKER_MAIL:
 		add_mail_roots(list, &env->settings->mail);

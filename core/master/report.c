@@ -10,7 +10,8 @@
 #include "master/master.h"
 #include "master/sandbox.h"
 
-static const char *const state_names[] = { "empty", "starting", "ready", "busy", "draining" };
+static const char *const state_names[] = { "empty", "starting", "ready",
+	                                   "busy",  "draining", "retiring" };
 static const char *const session_names[] = { "free", "login", "auth", "mail" };
 static const char *const phase_names[] = {
 	[GEN_STARTING] = "starting", [GEN_OPENING] = "starting",  [GEN_LIVE] = "live",

@@ -24,21 +24,11 @@
 #include "master/seccomp.h"
 #include "plugin/registry.h"
 
-/* sqlite alone needs no socket; any other backend may. */
+/* Clients' octets never get beyond what these plugins are given: only auth workers are opened. */
 static bool
-may_connect(const struct worker_env *env)
+has_need(const struct worker_env *env, enum pst_needs need)
 {
-	size_t i;
-
-	if (env->kind != WORKER_AUTH)
-		return false;
-	for (i = 0; i < registry_count(env->plugins); i++) {
-		const struct pst_plugin *p = plugin_descriptor(registry_at(env->plugins, i));
-
-		if (p->kind == PST_AUTH && strcmp(p->name, "sqlite") != 0)
-			return true;
-	}
-	return false;
+	return env->kind == WORKER_AUTH && (registry_needs(env->plugins) & need) != 0;
 }
 
 static void
@@ -167,7 +157,9 @@ close_seccomp(const struct worker_env *env, enum seccomp_stage stage, struct pst
 {
 	bool on;
 
-	if (seccomp_close(env->kind, stage, may_connect(env), &on, err) != 0)
+	if (stage == SECCOMP_FINAL && has_need(env, PST_NEEDS_SYSTEM))
+		stage = SECCOMP_SYSTEM;
+	if (seccomp_close(env->kind, stage, has_need(env, PST_NEEDS_NET), &on, err) != 0)
 		return -1;
 	if (on)
 		add_bits(env->self, SANDBOX_SECCOMP);
@@ -178,7 +170,8 @@ static int
 close_paths(const struct worker_env *env, const char *maildrop, struct pst_err *err)
 {
 	struct path_list *list = pst_new(struct path_list);
-	struct landlock_rules rules = { .paths = list->v, .may_connect = may_connect(env) };
+	struct landlock_rules rules = { .paths = list->v,
+		                        .may_connect = has_need(env, PST_NEEDS_NET) };
 	int rc;
 
 	list->arena = pst_arena_create();
@@ -217,6 +210,22 @@ is_waiting(const struct worker_env *env)
 	return env->kind == WORKER_MAIL && env->settings->mail.run_as == RUN_AS_USER;
 }
 
+/* Where PAM's modules must be root: to read files that are root's own, and to write to the audit log.
+ * Nothing that it runs gets more: the bounding set is empty. */
+static int
+stay_root(const struct worker_env *env, struct pst_err *err)
+{
+	const uint32_t keep = 1u << CAP_DAC_READ_SEARCH | 1u << CAP_AUDIT_WRITE;
+	const gid_t group = 0;
+
+	if (!has_need(env, PST_NEEDS_SYSTEM))
+		return pst_err_set(err, PST_E_PERM,
+		                   "sandbox: server.auth_user is root, and no plugin needs that");
+	if (setgroups(1, &group) != 0 || setresgid(0, 0, 0) != 0)
+		return pst_err_sys(err, PST_E_PERM, "sandbox: groups of root");
+	return set_capabilities(keep, err);
+}
+
 static int
 drop_root(const struct worker_env *env, const struct sandbox_plan *plan, struct pst_err *err)
 {
@@ -229,6 +238,8 @@ drop_root(const struct worker_env *env, const struct sandbox_plan *plan, struct 
 		return set_capabilities(become_somebody, err);
 	if (env->kind == WORKER_LOGIN && enter_empty_root(env, err) != 0)
 		return -1;
+	if (env->kind == WORKER_AUTH && plan->uid == 0)
+		return stay_root(env, err);
 	if (become(plan->uid, plan->gid, err) != 0)
 		return -1;
 	add_bits(env->self, SANDBOX_OWN_USER);

@@ -91,6 +91,18 @@ static const char refused[] =
 	"nfsservctl vhangup lookup_dcookie fanotify_init memfd_create memfd_secret "
 	"shmget shmat shmctl semget semop msgget mq_open";
 
+/* Refused even to programs and modules that are not ours: others' memory, mounts, namespaces, keys,
+ * the kernel's wide doors. What they can do to files, Landlock and their user bound. */
+static const char never[] =
+	"name_to_handle_at open_by_handle_at mknod mknodat pidfd_getfd process_vm_readv "
+	"process_vm_writev process_madvise ptrace kcmp mount umount2 pivot_root chroot move_mount "
+	"open_tree fsopen fsconfig fsmount fspick mount_setattr unshare setns bpf perf_event_open "
+	"userfaultfd io_uring_setup io_uring_enter io_uring_register add_key request_key keyctl "
+	"init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff "
+	"sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex iopl ioperm "
+	"modify_ldt acct quotactl syslog nfsservctl vhangup lookup_dcookie fanotify_init "
+	"memfd_secret accept accept4 listen personality";
+
 /* What the sanitizers' own runtime must keep. */
 static const char sanitizer_needs[] = "open openat stat lstat newfstatat readlink readlinkat "
 				      "access ptrace fork personality getdents64 getdents";
@@ -179,6 +191,16 @@ refuse(struct filter *f, const char *word)
 		add_rule(f, SCMP_ACT_ERRNO(EPERM), word, 0, NULL);
 }
 
+static void
+refuse_always(struct filter *f, const char *word)
+{
+#ifdef PST_SANITIZE
+	if (has_word(sanitizer_needs, word, strlen(word)))
+		return;
+#endif
+	add_rule(f, SCMP_ACT_ERRNO(EPERM), word, 0, NULL);
+}
+
 /* ALLOW where the argument passes, EPERM where it does not: both said, for two rules of one call
  * must not overlap. */
 static void
@@ -228,6 +250,24 @@ allow_with_arguments(struct filter *f)
 		allow_if_equal(f, "prctl", 0, PR_SET_NAME);
 }
 
+/* A process of its own is allowed, a namespace is not; clone3 hides its flags from a filter. */
+static void
+fill_for_system(struct filter *f)
+{
+	const uint64_t spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+	                        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+	uint64_t bit;
+
+	for (bit = 1; bit != 0 && bit <= spaces; bit <<= 1) {
+		const struct scmp_arg_cmp set = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, bit, bit);
+
+		if ((spaces & bit) != 0)
+			add_rule(f, SCMP_ACT_ERRNO(EPERM), "clone", 1, &set);
+	}
+	add_rule(f, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);
+	each_word(f, never, refuse_always);
+}
+
 static uint32_t
 default_action(void)
 {
@@ -273,12 +313,15 @@ seccomp_close(enum worker_kind kind, enum seccomp_stage stage, bool may_connect,
 		f.on |= ON_WAITING;
 	if (may_connect)
 		f.on |= ON_CONNECT;
-	f.ctx = seccomp_init(default_action());
+	f.ctx = seccomp_init(stage == SECCOMP_SYSTEM ? SCMP_ACT_ALLOW : default_action());
 	if (f.ctx == NULL)
 		return pst_err_set(err, PST_E_PERM, "sandbox: no memory for the seccomp filter");
 	/* A binary tree: many rules cost little more than few. */
 	(void)seccomp_attr_set(f.ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	fill(&f);
+	if (stage == SECCOMP_SYSTEM)
+		fill_for_system(&f);
+	else
+		fill(&f);
 	rc = f.bad ? 0 : seccomp_load(f.ctx);
 	seccomp_release(f.ctx);
 	if (f.bad)

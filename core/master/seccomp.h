@@ -11,6 +11,8 @@
 
 enum seccomp_stage {
 	SECCOMP_FINAL,
+	SECCOMP_SYSTEM,  /* auth, where a plugin runs programs or modules of the system: what nobody
+	                  * of them has any business with is refused, the rest allowed */
 	SECCOMP_WAITING, /* mail that will become a user: may still change ids and close itself in */
 };
 

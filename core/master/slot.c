@@ -339,12 +339,20 @@ note_death(struct generation *g, struct slot *s, const char *how, int64_t now_ms
 	}
 }
 
+/* Whose end with status 0 is as it should be, though nobody gave an order. */
+static bool
+has_finished(const struct generation *g, const struct slot *s)
+{
+	if (s->kind == WORKER_AUTH)
+		return atomic_load(&s->row->state) == SLOT_RETIRING;
+	return s->kind == WORKER_MAIL && generation_is_pooled(g);
+}
+
 void
 slot_bury(struct generation *g, struct slot *s, int status, int64_t now_ms)
 {
 	bool is_end = s->told || s->killed ||
-	              (WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->kind == WORKER_MAIL &&
-	               generation_is_pooled(g));
+	              (WIFEXITED(status) && WEXITSTATUS(status) == 0 && has_finished(g, s));
 	uint32_t rows = 0;
 	char how[96];
 

@@ -83,10 +83,20 @@ out:
 	return rc;
 }
 
+static void
+host_retire(const struct pst_host *host)
+{
+	const struct plugin_host *h = (const struct plugin_host *)host;
+
+	if (h->is_retiring != NULL)
+		*h->is_retiring = true;
+}
+
 void
 plugin_host_init(struct plugin_host *h, const char *instance, const char *worker, const void *conf)
 {
 	h->instance = instance;
+	h->is_retiring = NULL;
 	h->host = (struct pst_host){
 		.size = sizeof(struct pst_host),
 		.worker = worker,
@@ -99,5 +109,6 @@ plugin_host_init(struct plugin_host *h, const char *instance, const char *worker
 		.equal = pst_secret_equal,
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
+		.retire = host_retire,
 	};
 }

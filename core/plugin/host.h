@@ -9,6 +9,7 @@
 struct plugin_host {
 	struct pst_host host; /* first: log finds the rest by it */
 	const char *instance; /* borrowed */
+	bool *is_retiring;    /* set by retire; NULL: nothing can retire here */
 };
 
 void plugin_host_init(struct plugin_host *h, const char *instance, const char *worker,

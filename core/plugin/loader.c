@@ -35,6 +35,7 @@ struct plugin {
 	void *conf;              /* NULL until configured */
 	struct plugin_host host;
 	bool is_started;
+	bool is_retiring; /* by host->retire */
 	void *self;
 };
 
@@ -202,10 +203,17 @@ plugin_start(struct plugin *p, const char *worker, struct pst_err *err)
 {
 	pst_assert(p->conf != NULL && !p->is_started);
 	plugin_host_init(&p->host, p->instance, worker, p->conf);
+	p->host.is_retiring = &p->is_retiring;
 	if (p->d.start(&p->host.host, &p->self, err) != 0)
 		return -1;
 	p->is_started = true;
 	return 0;
+}
+
+bool
+plugin_is_retiring(const struct plugin *p)
+{
+	return p->is_retiring;
 }
 
 const struct pst_plugin *

@@ -27,6 +27,9 @@ void plugin_configure(struct plugin *p, const char *prefix, const struct conf_te
 /* Calls start. worker: "auth", "ctl", … */
 int plugin_start(struct plugin *p, const char *worker, struct pst_err *err);
 
+/* It asked that this process be replaced. */
+bool plugin_is_retiring(const struct plugin *p);
+
 const struct pst_plugin *plugin_descriptor(const struct plugin *p);
 const char *plugin_instance(const struct plugin *p);
 void *plugin_self(const struct plugin *p); /* what start gave */

@@ -38,6 +38,31 @@ registry_destroy(struct registry *r)
 	free(r);
 }
 
+bool
+registry_is_retiring(const struct registry *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (plugin_is_retiring(r->v[i]))
+			return true;
+	return false;
+}
+
+uint32_t
+registry_needs(const struct registry *r)
+{
+	uint32_t needs = 0;
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		const struct pst_plugin *d = plugin_descriptor(r->v[i]);
+
+		needs |= d->needs == 0 && d->kind == PST_AUTH ? (uint32_t)PST_NEEDS_NET : d->needs;
+	}
+	return needs;
+}
+
 size_t
 registry_count(const struct registry *r)
 {

@@ -41,6 +41,12 @@ int registry_load_sections(const struct worker_env *env, enum pst_kind kind, str
 /* Starts those that are not started yet, in the order in which they were loaded. worker: "auth" */
 int registry_start(struct registry *r, const char *worker, struct pst_err *err);
 
+/* One of them asked that this process be replaced. */
+bool registry_is_retiring(const struct registry *r);
+
+/* What they need of the sandbox: a mask of enum pst_needs. */
+uint32_t registry_needs(const struct registry *r);
+
 /* In the order of loading; idx below the count. */
 size_t registry_count(const struct registry *r);
 struct plugin *registry_at(const struct registry *r, size_t idx);

@@ -39,6 +39,17 @@
 
 enum pst_kind { PST_AUTH = 1, PST_STORAGE, PST_POLICY };
 
+/* What a plugin needs of its worker's sandbox, beyond the files that its settings name. A worker that
+ * has several plugins is open to what any of them needs. */
+enum pst_needs {
+	PST_NEEDS_FILES = 1, /* nothing more */
+	PST_NEEDS_NET = 2,   /* sockets outward: auth */
+	/* Code that is not the plugin's own, in auth: programs, and libraries that are loaded later.
+	 * All that the system has in /bin, /lib*, /sbin, /usr may be read and run, as may what its
+	 * READ_PATH settings name; /etc and /run may be read as far as server.auth_user may. */
+	PST_NEEDS_SYSTEM = 4,
+};
+
 enum pst_log_level { PST_LOG_ERROR, PST_LOG_WARN, PST_LOG_INFO, PST_LOG_DEBUG };
 
 struct pst_auth;    /* postern/auth.h */
@@ -82,6 +93,10 @@ struct pst_host {
 	 * with one. Reads them; may block. -1 with err where fewer could be read. */
 	int (*measure)(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out,
 	               bool *crlf_out, struct pst_err *err);
+
+	/* For auth: this process has served enough. It ends after the request in hand, another takes
+	 * its place, and nobody calls that a failure. */
+	void (*retire)(const struct pst_host *host);
 };
 
 struct pst_plugin {
@@ -106,6 +121,9 @@ struct pst_plugin {
 	const struct pst_auth *auth;       /* for PST_AUTH */
 	const struct pst_storage *storage; /* for PST_STORAGE */
 	const struct pst_policy *policy;   /* for PST_POLICY */
+
+	/* A mask of enum pst_needs. 0: not said; then an auth plugin may open sockets. */
+	uint32_t needs;
 };
 
 #endif
