@@ -97,6 +97,13 @@ chain_name(const struct chain *c, size_t idx)
 	return c->v[idx].name;
 }
 
+const struct pst_auth *
+chain_auth(const struct chain *c, size_t idx)
+{
+	pst_assert(idx < c->n);
+	return c->v[idx].auth;
+}
+
 void
 chain_remember(struct chain *c, struct verified *v, int64_t age_ms)
 {

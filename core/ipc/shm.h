@@ -45,6 +45,9 @@ struct slot_row {
 	_Atomic uint32_t asker_slot;
 	_Atomic uint32_t asker_incarnation;
 	_Atomic uint64_t asker_request;
+	/* auth, since the generation began: passwords that were known to be right, those that took
+	 * a check in a hash worker, those told [SYS/TEMP] for want of one; notes that found no room. */
+	_Atomic uint64_t remembered, hashed, overloaded, notes_lost;
 	_Atomic uint32_t deaths; /* the master's */
 	_Atomic int64_t started_ms;
 	char doing[64];    /* for the log if it dies; text without secrets, ended by NUL */

@@ -18,6 +18,8 @@
 /* Room for what waits in a channel. The system may give less (net.core.wmem_max). */
 #define QUEUE_OCTETS (1 << 20)
 #define PAIR_OCTETS (1 << 18)
+/* For each hash worker: about a hundred requests, which it can serve before login gives them up. */
+#define HASH_OCTETS (1 << 16)
 
 bool
 generation_is_pooled(const struct generation *g)
@@ -126,7 +128,7 @@ make_channels(struct generation *g, struct pst_err *err)
 	if (make_inboxes(g, WORKER_LOGIN, g->login_inboxes, err) != 0 ||
 	    make_inboxes(g, WORKER_AUTH, g->auth_inboxes, err) != 0 ||
 	    channel_create(g->auth_queue, QUEUE_OCTETS, err) != 0 ||
-	    channel_create(g->hash_queue, QUEUE_OCTETS, err) != 0 ||
+	    channel_create(g->hash_queue, (int)g->hash_workers * HASH_OCTETS, err) != 0 ||
 	    channel_create(g->auth_notes, QUEUE_OCTETS, err) != 0 ||
 	    channel_create(g->mail_notes, QUEUE_OCTETS, err) != 0)
 		return -1;

@@ -61,7 +61,10 @@ kit_start_worker(struct kit *f)
 		.tickets = &f->office,
 		.login_count = 2,
 		.inbox = w->inbox[0],
-		.auth_queue = f->queue[0],
+		.role = AUTH_HASH, /* which does all of it where a request was not forwarded */
+		.auth_queue = -1,
+		.hash_queue = f->queue[0],
+		.auth_notes = -1,
 		.login_inboxes = f->login_writes,
 		.wake_fd = -1,
 	};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* The reply to a request; see answer.h. Only what an operator must act on is logged here: login writes
+ * the line of each attempt. */
+#include "authn/answer.h"
+
+#include <poll.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc/channel.h"
+
+#define FULL_INBOX_MS 100 /* how long a login worker may take to make room */
+
+/* So the time says neither which scheme a user's password is stored in nor whether there is such a
+ * user. login waits, not this worker. */
+void
+answer_refuse(struct request *r, enum pst_err_kind kind, const char *text)
+{
+	int64_t left = r->started_ms + r->a->env->settings->auth.failure_delay - pst_now_ms();
+
+	if (left < r->policy_delay_ms)
+		left = r->policy_delay_ms;
+	r->reply = (struct wire_auth_reply){
+		.kind = (uint8_t)kind,
+		.delay_ms = left > 0 ? (uint32_t)left : 0,
+		.text = pst_str_c(text),
+	};
+}
+
+static void
+welcome(struct request *r)
+{
+	const struct chain_answer *answer = &r->answer;
+	const struct pst_auth_record *record = &answer->record;
+	const struct ticket ticket = {
+		.uid = answer->record.uid,
+		.gid = answer->record.gid,
+		.sid = r->wire.sid,
+		.user = answer->user.whole,
+		.location = answer->location,
+		.mechanism = r->wire.mechanism,
+		.backend = (uint32_t)answer->backend,
+		.wants_notes = chain_auth(r->a->chain, answer->backend)->notes != NULL,
+		.changes_at = r->changes_at,
+		.max_sessions = record->max_sessions,
+		.max_listed = record->max_listed,
+		.min_poll_ms = record->min_poll_ms,
+		.read_only = record->read_only,
+	};
+	size_t n = ticket_seal(r->a->tickets, &ticket, r->a->ticket);
+
+	if (n == 0) {
+		pst_log_error(&r->log, "auth.broken", "reason=\"the ticket would be too long\"");
+		answer_refuse(r, PST_E_PERM, "");
+		return;
+	}
+	r->reply = (struct wire_auth_reply){
+		.ok = true,
+		.delay_ms = (uint32_t)r->policy_delay_ms,
+		.user = { pst_arena_copy(r->a->arena, answer->user.whole), answer->user.whole.n },
+		.ticket = { (const char *)r->a->ticket, n },
+	};
+}
+
+static void
+log_error(const struct request *r)
+{
+	const struct chain_answer *answer = &r->answer;
+	const struct chain *c = r->a->chain;
+	bool decided = answer->backend < chain_count(c);
+
+	if (answer->err.kind == PST_E_TEMP && decided && r->a->away[answer->backend])
+		return; /* told when it went away */
+	pst_log_error(&r->log, "auth.broken", "backend=%s reason=\"%s\"",
+	              decided ? chain_name(c, answer->backend) : "none", answer->err.text);
+}
+
+/* Only who knows the password learns that the account is disabled: RFC 3206 keeps [AUTH] for what
+ * another password would mend, and a client that is told so would ask its user for one. */
+static enum pst_err_kind
+refusal_of(const struct chain_answer *answer)
+{
+	return answer->verdict == CHAIN_DISABLED && answer->password_right ? PST_E_PERM
+	                                                                   : PST_E_AUTH;
+}
+
+/* Nobody's guess was right or wrong. */
+static void
+refuse_error(struct request *r)
+{
+	log_error(r);
+	answer_refuse(r, r->answer.err.kind, "");
+}
+
+void
+answer_settle(struct request *r)
+{
+	const struct chain_answer *answer = &r->answer;
+	struct pst_decision decision;
+	enum pst_verdict verdict;
+
+	if (answer->verdict == CHAIN_ERROR) {
+		refuse_error(r);
+		return;
+	}
+	if (answer->verdict == CHAIN_DISABLED)
+		pst_log_info(&r->log, "auth.disabled", "backend=%s password=%s reason=\"%.*s\"",
+		             chain_name(r->a->chain, answer->backend),
+		             answer->password_right ? "right" : "wrong",
+		             PST_ARG(answer->record.reason));
+	verdict = hooks_after(r->a->hooks, &r->query, answer->verdict == CHAIN_OK, &answer->record,
+	                      &decision);
+	if (decision.delay_ms > r->policy_delay_ms)
+		r->policy_delay_ms = decision.delay_ms;
+	if (verdict == PST_REFUSE)
+		answer_refuse(r, decision.kind,
+		              pst_arena_copy(r->a->arena, pst_str_c(decision.text)));
+	else if (answer->verdict == CHAIN_OK)
+		welcome(r);
+	else
+		answer_refuse(r, refusal_of(answer), "");
+}
+
+void
+answer_send(struct request *r)
+{
+	const struct worker_env *env = r->a->env;
+	int inbox = env->login_inboxes[r->wire.login_slot];
+	struct pollfd room = { .fd = inbox, .events = POLLOUT };
+	struct pst_err err;
+	size_t n;
+
+	n = wire_auth_reply_encode(&r->reply, r->head.incarnation, r->head.request, r->a->out);
+	pst_assert(n > 0);
+	if (channel_send(inbox, r->a->out, n, -1, &err) == 0)
+		return;
+	if (err.kind == PST_E_TEMP && poll(&room, 1, FULL_INBOX_MS) == 1 &&
+	    channel_send(inbox, r->a->out, n, -1, &err) == 0)
+		return;
+	pst_log_warn(&r->log, "auth.reply_lost", "login=%u reason=\"%s\"", r->wire.login_slot,
+	             err.text);
+}

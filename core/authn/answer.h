@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* authn/answer.h - inside this folder: what the requests of a worker share, one request, and its way
+ * out of the worker: an answer to login, or on to the hash queue. */
+#ifndef AUTHN_ANSWER_H
+#define AUTHN_ANSWER_H
+
+#include "base/log.h"
+#include "config/settings.h"
+#include "credentials/chain.h"
+#include "ipc/env.h"
+#include "ipc/ticket.h"
+#include "ipc/wire.h"
+#include "plugin/hooks.h"
+
+struct authn {
+	const struct worker_env *env;
+	struct chain *chain;
+	struct hooks *hooks;
+	struct ticket_desk *tickets;
+	struct pst_arena *arena; /* of the request in hand */
+	bool in_haste;           /* what takes long is for the hash queue */
+	int64_t overloaded_ms;   /* when a request last found no room or waited too long; 0: none */
+	bool away[CHAIN_MAX];    /* a backend that said it cannot tell, the last time */
+	uint8_t ticket[WIRE_TICKET];
+	uint8_t out[MSG_MAX_OCTETS];
+};
+
+struct request {
+	struct authn *a;
+	struct msg_head head;
+	struct wire_auth_request wire;
+	struct username user;
+	struct pst_auth_query query;
+	struct pst_log log;
+	int64_t taken_ms;   /* by this worker */
+	int64_t started_ms; /* taken by the first one */
+	int64_t policy_delay_ms;
+	uint64_t changes_at; /* before the user was looked up */
+	struct chain_answer answer;
+	bool is_forwarded; /* on, to the hash queue: no reply leaves from here */
+	struct wire_auth_reply reply;
+};
+
+/* ---- answer.c: the reply ---- */
+
+/* A refusal leaves after failure_delay, counted from the request's start. text: for the client, or
+ * "" for the kind's own; it lives until the reply is sent. */
+void answer_refuse(struct request *r, enum pst_err_kind kind, const char *text);
+
+/* From r->answer, whose verdict is not CHAIN_SLOW: asks the policies, then welcomes or refuses. */
+void answer_settle(struct request *r);
+
+/* The master kills a worker that does not come back in time, so this may block for a moment. */
+void answer_send(struct request *r);
+
+/* ---- forward.c: to whoever may take the time ---- */
+
+/* The same request into the hash queue; false: there is no room. */
+bool forward_try(struct request *r);
+
+/* Likewise, and where there is no room it is refused, which is counted and logged. */
+void forward_send(struct request *r);
+
+/* In a hash worker: whether it waited so long that login would not wait for the answer. Then it is
+ * refused, counted and logged. */
+bool forward_is_late(struct request *r);
+
+/* ---- note.c: what the clerk is told, after the reply of a good login ---- */
+
+/* That the user logged in. */
+void note_login(struct request *r);
+
+/* Whether the password would be stored anew, which takes a hash, were it right. */
+bool note_wants_rehash(const struct request *r);
+
+/* The password, just found right, in the form that new ones have; or a line in the log. */
+void note_rehash(struct request *r);
+
+#endif
