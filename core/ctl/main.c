@@ -27,8 +27,13 @@ static const struct ctl_command commands[] = {
 	{ "config sample", "",
 	  "Writes a configuration file with every setting at its default, commented out.",
 	  ctl_config_sample },
-	{ "plugin check", "FILE.so",
-	  "Loads a plugin and shows what it is; or says which rule for plugins it breaks.",
+	{ "plugin check",
+	  "FILE.so [--user NAME] [--password-stdin | --password-file FILE] [--limit SECONDS] "
+	  "[--only-show] [--no-valgrind]",
+	  "Loads a plugin and shows what it is, or says which rule for plugins it breaks. Then tries "
+	  "it with what it must bear, each case in a process of its own, and once under valgrind "
+	  "where that is installed. Its settings come from -c and -s. --user: one that an auth plugin "
+	  "knows. --limit: seconds that a case may take, 10 without it.",
 	  ctl_plugin_check },
 	{ "user add",
 	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--maildrop LOCATION] "
