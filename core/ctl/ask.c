@@ -17,7 +17,7 @@ no_server(const char *runtime_dir, struct pst_err *err)
 	if (errno == EACCES || errno == EPERM)
 		return pst_err_sys(err, PST_E_PERM,
 		                   "%s/control (only root and the server's user may)", runtime_dir);
-	return pst_err_sys(err, PST_E_PERM, "no server is running with server.runtime_dir %s",
+	return pst_err_sys(err, PST_E_CLOSED, "no server is running with server.runtime_dir %s",
 	                   runtime_dir);
 }
 
@@ -88,7 +88,7 @@ int
 ctl_ask(const char *runtime_dir, const char *request, bool *ok_out, struct pst_buf *reply,
         struct pst_err *err)
 {
-	char line[256];
+	char line[512];
 	int n = snprintf(line, sizeof(line), "%s\n", request);
 	int fd = -1, rc = -1;
 

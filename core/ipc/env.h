@@ -52,6 +52,7 @@ struct worker_env {
 	struct board *board;           /* login, mail */
 	struct ticket_office *tickets; /* auth, mail */
 	struct tls_share *tls;         /* login */
+	struct usage *usage;           /* mail: sessions and logins per user (ipc/usage.h) */
 	struct verified *verified;   /* auth: passwords that were right (credentials/verified.h) */
 	struct change_ring *changes; /* auth, mail; the clerk writes (ipc/changes.h) */
 

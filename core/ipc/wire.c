@@ -264,6 +264,7 @@ wire_order_encode(const struct wire_order_msg *m, uint8_t *out)
 	msg_begin(&w, out, MSG_MAX_OCTETS, &head);
 	msg_put_u8(&w, (uint8_t)m->order);
 	msg_put_u32(&w, m->row);
+	msg_put_str(&w, m->user);
 	return msg_end(&w);
 }
 
@@ -281,9 +282,10 @@ wire_order_decode(struct pst_str data, struct msg_head *head_out, struct wire_or
 		                   (unsigned)head_out->type);
 	order = msg_get_u8(&r);
 	m_out->row = msg_get_u32(&r);
+	m_out->user = msg_get_str(&r, WIRE_USER);
 	if (msg_close(&r, err) != 0)
 		return -1;
-	if (order < ORDER_DRAIN || order > ORDER_END_SESSION)
+	if (order < ORDER_DRAIN || order > ORDER_CHANGED)
 		return pst_err_set(err, PST_E_PERM, "unknown order %u", order);
 	m_out->order = (enum wire_order)order;
 	return 0;

@@ -114,12 +114,18 @@ struct wire_handoff {
 	bool tls; /* the descriptor is a relay: octets sent on it are encrypted by login */
 };
 
-enum wire_order { ORDER_DRAIN = 1, ORDER_STOP, ORDER_END_SESSION };
+enum wire_order {
+	ORDER_DRAIN = 1,
+	ORDER_STOP,
+	ORDER_END_SESSION, /* login, mail: row */
+	ORDER_CHANGED,     /* the clerk: an admin has changed this user */
+};
 
 /* master → inbox. */
 struct wire_order_msg {
 	enum wire_order order;
-	uint32_t row; /* ORDER_END_SESSION */
+	uint32_t row;        /* ORDER_END_SESSION */
+	struct pst_str user; /* ORDER_CHANGED; else empty */
 };
 
 /* login → keys: which chain for this name? type: 1 ECDSA or EdDSA, 2 RSA, 0 either (ECDSA first). */

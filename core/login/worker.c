@@ -170,6 +170,8 @@ take_order(struct login *l, struct pst_str data)
 	case ORDER_END_SESSION:
 		end_session(l, m.row);
 		break;
+	case ORDER_CHANGED: /* the clerk's */
+		break;
 	}
 }
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "mail/contract.h"
 #include "mail/session.h"
 #include "pop3/reply.h"
 
@@ -10,13 +11,14 @@ static int
 cmd_capa(void *session, const struct pop3_args *a, struct pst_err *err)
 {
 	/* USER and SASL as they were offered to whoever is logged in now. */
-	static const struct pop3_facts facts = {
+	struct mail_session *s = session;
+	const struct pop3_facts facts = {
 		.state = POP3_TRANS,
 		.user = true,
 		.sasl = POP3_SASL_MECHANISMS,
 		.implementation = "Postern",
+		.login_delay_s = mail_contract_login_delay_s(s),
 	};
-	struct mail_session *s = session;
 
 	(void)a;
 	return pop3_reply_capa(&s->mail->out, &facts, err);

@@ -101,6 +101,7 @@ describe(const struct handoff *h)
 		.user = h->is_good ? h->ticket.user : h->wire.user,
 		.peer = h->wire.remote_ip,
 		.input = h->wire.input,
+		.ticket = h->is_good ? &h->ticket : NULL,
 		.read_only = h->is_good && h->ticket.read_only,
 	};
 }

@@ -3,6 +3,7 @@
 #include "mail/mail.h"
 
 #include "base/mem.h"
+#include "mail/news.h"
 #include "mail/session.h"
 
 void
@@ -10,7 +11,7 @@ mail_init(struct mail *m, uv_loop_t *loop, const struct mail_limits *limits)
 {
 	struct pst_err err;
 
-	*m = (struct mail){ .loop = loop, .limits = *limits };
+	*m = (struct mail){ .loop = loop, .limits = *limits, .notes = -1 };
 	m->idle.span_ms = limits->idle_ms;
 	m->linger.span_ms = limits->linger_ms;
 	m->in = pst_alloc(MAIL_READ_MAX);
@@ -40,29 +41,32 @@ mail_tick(struct mail *m, int64_t now_ms)
 {
 	end_overdue(&m->idle, now_ms);
 	end_overdue(&m->linger, now_ms);
+	mail_news_tick(m, now_ms);
 }
 
 void
 mail_stop(struct mail *m)
 {
+	const struct pst_err why = { .kind = PST_E_TEMP };
 	struct mail_session *s, *next;
 
 	m->is_stopping = true;
 	for (s = m->sessions; s != NULL; s = next) {
 		next = s->next;
-		mail_session_end(s, "stop", "server is going down");
+		mail_session_end(s, "stop", &why, "server is going down");
 	}
 }
 
 bool
 mail_end_row(struct mail *m, uint32_t row)
 {
+	const struct pst_err why = { .kind = PST_E_TEMP };
 	struct mail_session *s;
 
 	for (s = m->sessions; s != NULL; s = s->next) {
 		if (s->row != row || s->row == MAIL_NO_ROW)
 			continue;
-		mail_session_end(s, "order", "session ended by the administrator");
+		mail_session_end(s, "order", &why, "session ended by the administrator");
 		return true;
 	}
 	return false;

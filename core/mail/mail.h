@@ -16,10 +16,14 @@
 #include "base/buf.h"
 
 struct board;
+struct change_ring;
 struct slot_row;
 struct mail_session;
+struct ticket;
+struct usage;
 
 #define MAIL_NO_ROW UINT32_MAX
+#define MAIL_USER_BUCKETS 1024
 
 struct mail_limits {
 	int64_t idle_ms;           /* RFC 1939 section 3: at least 10 minutes */
@@ -39,6 +43,10 @@ struct mail {
 	struct board *board;   /* borrowed; may be NULL */
 	struct slot_row *self; /* borrowed; may be NULL */
 	uint32_t slot;
+	struct change_ring *changes; /* borrowed; may be NULL */
+	int notes;                   /* where NOTE_SESSION and NOTE_CHECK go, or -1 */
+	struct usage *usage;         /* borrowed; may be NULL: then accounts have no such limits */
+	uint64_t usage_owner;        /* this process, there */
 
 	/* Called when the last session is gone; may be NULL. */
 	void (*emptied)(void *arg);
@@ -49,6 +57,12 @@ struct mail {
 	uint32_t drop_count; /* maildrops that are open or being opened */
 	struct mail_list idle, linger;
 	bool is_stopping;
+
+	/* news.c */
+	uint64_t changes_at;
+	uint32_t doomed, asked; /* sessions: that may not go on, that the clerk is to hear of */
+	uint64_t notes_lost;    /* in a row */
+	struct mail_session *by_user[MAIL_USER_BUCKETS];
 
 	/* For the session whose turn it is; out is empty between turns. */
 	char *in;           /* MAIL_READ_MAX octets from the client */
@@ -75,8 +89,9 @@ struct mail_start {
 	bool is_relay;
 	uint32_t row; /* of the scoreboard, or MAIL_NO_ROW */
 	struct pst_str sid, user, peer;
-	struct pst_str input; /* what the client had sent behind its PASS */
-	bool read_only;       /* DELE is refused */
+	const struct ticket *ticket; /* or NULL: without a contract */
+	struct pst_str input;        /* what the client had sent behind its PASS */
+	bool read_only;              /* DELE is refused */
 
 	const struct pst_storage *storage;
 	void *storage_self;

@@ -88,6 +88,8 @@ sum_up(struct maildrop *d)
 	uint32_t i;
 
 	d->count = d->storage->count(d->drop);
+	if (d->max_listed > 0 && d->count > d->max_listed)
+		d->count = d->max_listed; /* storage lists the oldest first */
 	for (i = 0; i < d->count; i++) {
 		struct pst_message m;
 

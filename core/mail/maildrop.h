@@ -16,6 +16,7 @@ struct maildrop {
 	const struct pst_storage *storage; /* borrowed */
 	void *self;                        /* the plugin's, borrowed */
 	struct pst_maildrop *drop;         /* NULL: not open */
+	uint32_t max_listed;               /* messages, the oldest; 0: all */
 	uint32_t count;                    /* messages, marked or not; numbers are 1 … count */
 	uint32_t marked;
 	uint64_t octets;        /* of all messages */

@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/settings.h"
+#include "ipc/changes.h"
 #include "ipc/channel.h"
+#include "ipc/usage.h"
 #include "ipc/wire.h"
 
 #define TICK_MS 1000
@@ -80,6 +82,8 @@ obey(struct server *sv, struct pst_str message)
 	case ORDER_END_SESSION:
 		if (!mail_end_row(&sv->mail, order.row))
 			pst_log_debug(NULL, "order.late", "row=%u", order.row);
+		break;
+	case ORDER_CHANGED: /* the clerk's */
 		break;
 	}
 }
@@ -190,6 +194,11 @@ open_loop(struct server *sv)
 	sv->mail.board = env->board;
 	sv->mail.self = env->self;
 	sv->mail.slot = env->slot;
+	sv->mail.changes = env->changes;
+	sv->mail.changes_at = changes_now(env->changes);
+	sv->mail.notes = env->mail_notes;
+	sv->mail.usage = env->usage;
+	sv->mail.usage_owner = usage_owner(env->generation, env->slot);
 	sv->mail.emptied = on_emptied;
 	sv->mail.arg = sv;
 }

@@ -9,6 +9,9 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "ipc/shm.h"
+#include "ipc/usage.h"
+#include "mail/contract.h"
+#include "mail/news.h"
 #include "pop3/reply.h"
 
 #define IN_MAX (WIRE_INPUT + MAIL_READ_MAX + POP3_LINE_MAX)
@@ -42,13 +45,17 @@ free_session(struct mail_session *s)
 	struct mail *m = s->mail;
 
 	log_end(s);
+	mail_news_session(s);
+	mail_news_part(s);
 	if (m->board != NULL && s->row != MAIL_NO_ROW)
 		board_free(m->board, s->row);
 	*(s->prev == NULL ? &m->sessions : &s->prev->next) = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
+	mail_contract_leave(s);
 	maildrop_clear(&s->drop);
 	free(s->user);
+	free(s->mechanism);
 	free(s);
 	m->session_count--;
 	if (m->self != NULL)
@@ -221,6 +228,7 @@ opened(struct mail_session *s, const struct maildrop_job *job)
 
 	if (job->rc != 0) {
 		s->mail->drop_count--;
+		mail_contract_leave(s);
 		pst_log_write(job->err.kind == PST_E_IN_USE ? PST_LOG_INFO : PST_LOG_ERROR, &s->log,
 		              "maildrop.refused", "reason=\"%s\"", job->err.text);
 		if (s->phase != MAIL_OPENING)
@@ -230,9 +238,15 @@ opened(struct mail_session *s, const struct maildrop_job *job)
 		return;
 	}
 	s->was_open = true;
+	mail_contract_opened(s);
 	if (s->phase != MAIL_OPENING)
 		return; /* it has ended meanwhile */
 	s->phase = MAIL_SERVING;
+	mail_news_look(s->mail);
+	if (s->is_doomed) {
+		mail_news_goodbye(s);
+		return;
+	}
 	(void)pop3_reply_ok(&s->mail->out, &err, "%" PRIu32 " messages (%" PRIu64 " octets)",
 	                    s->drop.count, s->drop.octets);
 }
@@ -257,6 +271,7 @@ closed(struct mail_session *s, const struct maildrop_job *job)
 	struct pst_err err;
 
 	s->mail->drop_count--;
+	mail_contract_leave(s);
 	if (!job->has_commit)
 		return;
 	log_update(s, job);
@@ -343,6 +358,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->drop.storage = how->storage;
 	s->drop.self = how->storage_self;
 	s->started_ms = (int64_t)uv_now(m->loop);
+	s->usage_place = USAGE_NOWHERE;
 	pst_buf_init(&s->in, IN_MAX);
 	pst_buf_init(&s->pending, 2 * MAIL_OUT_MAX);
 	copy_names(s, how);
@@ -355,6 +371,7 @@ new_session(struct mail *m, const struct mail_start *how)
 		s->next->prev = s;
 	m->sessions = s;
 	m->session_count++;
+	mail_news_join(s);
 	if (m->self != NULL)
 		atomic_store(&m->self->sessions, m->session_count);
 	return s;
@@ -396,9 +413,18 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	if (!how->is_relay)
 		pst_socket_nodelay(s->fd);
 	mail_session_wait_in(s, &m->idle);
+	if (how->ticket != NULL) {
+		mail_contract_take(s, how->ticket);
+		mail_news_since(s, how->ticket->changes_at);
+	}
 	if (how->refusal != NULL) {
 		mail_session_refuse(s, how->refusal, NULL);
 		mail_session_finish(s, "refused");
+		mail_session_flush(s);
+	} else if (s->is_doomed) {
+		mail_news_goodbye(s);
+		mail_session_flush(s);
+	} else if (!mail_contract_may_open(s)) {
 		mail_session_flush(s);
 	} else {
 		keep_first_input(s, how->input);
@@ -415,9 +441,8 @@ mail_session_time_out(struct mail_session *s)
 	settle(s, false);
 }
 
-/* The client waits for us or for nothing: a line would not land inside a reply. */
-static bool
-can_be_told(const struct mail_session *s)
+bool
+mail_session_is_idle(const struct mail_session *s)
 {
 	if (s->phase == MAIL_OPENING)
 		return true;
@@ -426,13 +451,12 @@ can_be_told(const struct mail_session *s)
 }
 
 void
-mail_session_end(struct mail_session *s, const char *reason, const char *text)
+mail_session_end(struct mail_session *s, const char *reason, const struct pst_err *why,
+                 const char *text)
 {
-	const struct pst_err why = { .kind = PST_E_TEMP };
-
 	mail_turn_begin(s);
-	if (can_be_told(s)) {
-		mail_session_refuse(s, &why, text);
+	if (mail_session_is_idle(s)) {
+		mail_session_refuse(s, why, text);
 		mail_session_finish(s, reason);
 		mail_session_flush(s);
 	} else if (s->phase == MAIL_SERVING || (s->mail->is_stopping && s->phase >= MAIL_CLOSING)) {

@@ -57,7 +57,8 @@ struct mail_listing {
 
 struct mail_session {
 	struct mail *mail;
-	struct mail_session *next, *prev; /* of mail->sessions */
+	struct mail_session *next, *prev;  /* of mail->sessions */
+	struct mail_session *next_of_user; /* of a bucket of mail->by_user */
 	struct mail_session *later, *earlier;
 	struct mail_list *waits_in; /* or NULL */
 	int64_t deadline_ms;
@@ -75,6 +76,10 @@ struct mail_session {
 	bool has_yielded;     /* to other sessions */
 	bool has_body_unsent; /* some of a message has not left the process */
 	bool was_open;
+	bool has_ticket;
+	bool is_doomed; /* its user may not be here any more: no further command is served */
+	bool is_asked;  /* the clerk is to be told of it */
+	bool wants_notes;
 	bool is_read_only; /* nothing may be deleted */
 
 	struct pst_str view; /* in a turn: the input not yet looked at */
@@ -89,6 +94,15 @@ struct mail_session {
 	uint64_t octets_out;
 	int64_t started_ms;
 	const char *reason; /* why it ended, or NULL */
+	int64_t doomed_ms;
+
+	/* The ticket's, see ipc/ticket.h. */
+	uint32_t backend;
+	uint32_t max_sessions;
+	int64_t min_poll_ms;
+	char *mechanism;      /* where wants_notes */
+	uint64_t usage_user;  /* see ipc/usage.h; 0: has no limits there */
+	uint32_t usage_place; /* or USAGE_NOWHERE */
 
 	uint32_t row;
 	struct pst_log log;
@@ -104,8 +118,12 @@ void mail_session_finish(struct mail_session *s, const char *reason);
 void mail_session_time_out(struct mail_session *s);
 
 /* Ends it by order; the client is told, where that does not fall into the middle of a reply. One
- * whose client has said QUIT goes on to its end. text: as in pop3_reply_err. */
-void mail_session_end(struct mail_session *s, const char *reason, const char *text);
+ * whose client has said QUIT goes on to its end. why, text: as in pop3_reply_err. */
+void mail_session_end(struct mail_session *s, const char *reason, const struct pst_err *why,
+                      const char *text);
+
+/* The client waits for us or for nothing: a line would not land inside a reply. */
+bool mail_session_is_idle(const struct mail_session *s);
 
 /* turn.c. begin comes before anything is added to mail->out; run looks at fresh input (it may be
  * empty) and sends what was made. */

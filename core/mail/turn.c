@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "ipc/shm.h"
+#include "mail/news.h"
 
 static void
 refuse_long_line(struct mail_session *s)
@@ -34,20 +35,22 @@ static bool
 next_command(struct mail_session *s)
 {
 	struct pst_str line;
+	enum pop3_line kind;
 
 	if (s->is_skipping && !skip_line(s))
 		return false;
-	switch (pop3_line_next(&s->view, POP3_LINE_MAX, &line)) {
-	case POP3_LINE_READY: /* its reply, when it goes out, gives the client its time again */
+	kind = pop3_line_next(&s->view, POP3_LINE_MAX, &line);
+	if (kind == POP3_LINE_MORE)
+		return false;
+	mail_news_look(s->mail);
+	/* Its reply, when it goes out, gives the client its time again. */
+	if (s->is_doomed)
+		mail_news_goodbye(s);
+	else if (kind == POP3_LINE_READY)
 		mail_command(s, line);
-		return true;
-	case POP3_LINE_TOO_LONG:
+	else
 		refuse_long_line(s);
-		return true;
-	case POP3_LINE_MORE:
-		break;
-	}
-	return false;
+	return true;
 }
 
 static bool

@@ -21,7 +21,7 @@
 #include "master/report.h"
 
 #define CLIENTS_MAX 16
-#define REQUEST_MAX 256
+#define REQUEST_MAX 512
 #define REQUEST_MS 5000  /* to say what is wanted */
 #define REPLY_MS 30000   /* to take the reply */
 #define RELOAD_MS 120000 /* a reload may take its time */
@@ -161,12 +161,26 @@ on_kick(struct client *c, struct pst_str argument)
 	client_answer(c, false, PST_LIT("there is no such session (any more)\n"));
 }
 
+static void
+on_changed(struct client *c, struct pst_str argument)
+{
+	struct generation *g;
+
+	if (argument.n == 0 || argument.n > WIRE_USER) {
+		client_answer(c, false, PST_LIT("which user?\n"));
+		return;
+	}
+	for (g = c->control->m->newest; g != NULL; g = g->older)
+		generation_tell_changed(g, argument);
+	client_answer(c, true, PST_LIT(""));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct client *c, struct pst_str argument);
 } requests[] = {
 	{ "status", on_status }, { "who", on_who },   { "reload", on_reload },
-	{ "stop", on_stop },     { "kick", on_kick },
+	{ "stop", on_stop },     { "kick", on_kick }, { "changed", on_changed },
 };
 
 static void

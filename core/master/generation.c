@@ -283,13 +283,22 @@ generation_running_all(const struct generation *g)
 	return n;
 }
 
+static void
+send_order(struct slot *s, const struct wire_order_msg *m)
+{
+	uint8_t message[MSG_MAX_OCTETS];
+	struct pst_err err;
+	size_t n = wire_order_encode(m, message);
+
+	if (channel_send(s->inbox[1], message, n, -1, &err) != 0)
+		pst_log_warn(NULL, "order.failed", "worker=%s slot=%u pid=%d reason=\"%s\"",
+		             worker_kind_names[s->kind], s->idx, (int)s->pid, err.text);
+}
+
 void
 generation_order(struct slot *s, enum wire_order order, uint32_t row)
 {
-	uint8_t message[MSG_MAX_OCTETS];
-	struct wire_order_msg m = { .order = order, .row = row };
-	struct pst_err err;
-	size_t n;
+	const struct wire_order_msg m = { .order = order, .row = row };
 
 	if (s->pid == 0)
 		return;
@@ -299,10 +308,16 @@ generation_order(struct slot *s, enum wire_order order, uint32_t row)
 		(void)kill(s->pid, SIGTERM); /* it holds nothing that could be lost */
 		return;
 	}
-	n = wire_order_encode(&m, message);
-	if (channel_send(s->inbox[1], message, n, -1, &err) != 0)
-		pst_log_warn(NULL, "order.failed", "worker=%s slot=%u pid=%d reason=\"%s\"",
-		             worker_kind_names[s->kind], s->idx, (int)s->pid, err.text);
+	send_order(s, &m);
+}
+
+/* It waits in the inbox where the clerk is just being replaced. */
+void
+generation_tell_changed(struct generation *g, struct pst_str user)
+{
+	const struct wire_order_msg m = { .order = ORDER_CHANGED, .user = user };
+
+	send_order(&g->slots[WORKER_AUTH][g->counts[WORKER_AUTH] - 1], &m);
 }
 
 bool

@@ -95,6 +95,9 @@ uint32_t generation_running_all(const struct generation *g);
 /* Puts an order into the slot's inbox; keys has none and gets SIGTERM where it is to end. */
 void generation_order(struct slot *s, enum wire_order order, uint32_t row);
 
+/* An admin has changed the user: the clerk sees whether the user's sessions may go on. */
+void generation_tell_changed(struct generation *g, struct pst_str user);
+
 /* Ends a session by its id: the owner is told. false: no such session here. */
 bool generation_kick(struct generation *g, struct pst_str sid);
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/usage.h"
 #include "master/control.h"
 #include "master/notify.h"
 #include "master/paths.h"
@@ -378,6 +379,8 @@ master_init(struct master *m, struct pst_err *err)
 	listen_adopt(m->listens);
 	m->tls = region_create(&m->regions, sizeof(*m->tls));
 	renew_ticket_key(m, m->started_ms);
+	m->usage = region_create(&m->regions, sizeof(*m->usage));
+	usage_init(m->usage);
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (m->epoll_fd < 0)
 		return pst_err_sys(err, PST_E_PERM, "epoll_create1");
@@ -402,6 +405,7 @@ master_clear(struct master *m)
 	listen_destroy(m->listens);
 	pst_wipe(m->tls, sizeof(*m->tls));
 	region_destroy(&m->regions, m->tls);
+	region_destroy(&m->regions, m->usage);
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

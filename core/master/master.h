@@ -34,6 +34,7 @@ struct master {
 	struct region_list regions;
 	struct listen_set *listens;
 	struct tls_share *tls; /* region, for life: a session resumes after a reload */
+	struct usage *usage;   /* region, for life: limits hold across a reload */
 	int64_t tls_renew_ms;  /* when the ticket key is next changed */
 
 	struct generation *newest; /* and its elders */

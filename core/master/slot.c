@@ -98,9 +98,10 @@ equip_auth(struct generation *g, const struct slot *s, struct spawn *sp, struct 
 }
 
 static void
-equip_mail(struct generation *g, struct spawn *sp)
+equip_mail(struct master *m, struct generation *g, struct spawn *sp)
 {
 	sp->env.changes = g->changes;
+	sp->env.usage = m->usage;
 	sp->env.mail_notes = g->mail_notes[1];
 	sp->env.board = &g->board;
 	sp->env.tickets = g->tickets;
@@ -109,6 +110,7 @@ equip_mail(struct generation *g, struct spawn *sp)
 	sp->keep[1] = g->board_rows;
 	sp->keep[2] = g->tickets;
 	sp->keep[3] = g->changes;
+	sp->keep[4] = m->usage;
 	sp->images[CONF_STORAGE] = g->conf->images[CONF_STORAGE];
 }
 
@@ -159,7 +161,7 @@ equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, 
 		sp->images[CONF_POLICY] = g->conf->images[CONF_POLICY];
 		break;
 	case WORKER_MAIL:
-		equip_mail(g, sp);
+		equip_mail(m, g, sp);
 		break;
 	case WORKER_KINDS:
 		break;
@@ -307,7 +309,9 @@ is_wanted(const struct generation *g, const struct slot *s)
 	case GEN_DRAINING: /* its clients may still log in */
 		return s->kind != WORKER_LOGIN && g->kill_at_ms == 0 &&
 		       (s->kind != WORKER_MAIL || !generation_is_pooled(g));
-	case GEN_EMPTYING:
+	case GEN_EMPTYING: /* sessions go on, and what they do is still to be written down */
+		return s->kind == WORKER_AUTH && generation_auth_role(g, s->idx) == AUTH_CLERK &&
+		       g->kill_at_ms == 0 && !s->told && generation_running(g, WORKER_MAIL) > 0;
 	case GEN_FAILED:
 		break;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ipc/usage.h"
 #include "master/master.h"
 
 #define START_LIMIT_MS 30000
@@ -27,6 +28,9 @@ supervise_reap(struct master *m, pid_t pid, int status, int64_t now_ms)
 			for (i = 0; i < g->counts[kind]; i++)
 				if (g->slots[kind][i].pid == pid) {
 					slot_bury(g, &g->slots[kind][i], status, now_ms);
+					if (kind == WORKER_MAIL)
+						(void)usage_sweep(m->usage,
+						                  usage_owner(g->number, i));
 					return true;
 				}
 	return false;
@@ -72,6 +76,27 @@ order_stop(struct slot *s)
 {
 	generation_order(s, ORDER_STOP, 0);
 	s->start_at_ms = -1;
+}
+
+/* All auth workers but the clerk: that one is told when nobody is left who has something for it. */
+static void
+stop_auth(struct generation *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->counts[WORKER_AUTH]; i++)
+		if (generation_auth_role(g, i) != AUTH_CLERK)
+			order_stop(&g->slots[WORKER_AUTH][i]);
+}
+
+static void
+stop_clerk(struct generation *g)
+{
+	struct slot *clerk = &g->slots[WORKER_AUTH][g->counts[WORKER_AUTH] - 1];
+
+	if (!clerk->told)
+		order_stop(clerk);
+	clerk->start_at_ms = -1;
 }
 
 static bool
@@ -125,15 +150,17 @@ advance_start(struct master *m, struct generation *g, int64_t now_ms)
 void
 supervise_stop_now(struct generation *g, int64_t now_ms)
 {
-	int kind;
-
 	if (g->kill_at_ms != 0)
 		return;
 	if (g->phase != GEN_EMPTYING && g->phase != GEN_FAILED)
 		g->phase = GEN_DRAINING;
 	g->kill_at_ms = now_ms + STOP_GRACE_MS;
-	for (kind = 0; kind < WORKER_KINDS; kind++)
-		each_slot(g, (enum worker_kind)kind, order_stop);
+	each_slot(g, WORKER_LOGIN, order_stop);
+	each_slot(g, WORKER_KEYS, order_stop);
+	each_slot(g, WORKER_MAIL, order_stop);
+	stop_auth(g);
+	if (g->phase == GEN_FAILED)
+		stop_clerk(g);
 }
 
 void
@@ -159,9 +186,11 @@ advance_drain(struct generation *g, int64_t now_ms)
 	if (g->phase == GEN_DRAINING && generation_running(g, WORKER_LOGIN) == 0) {
 		g->phase = GEN_EMPTYING;
 		each_slot(g, WORKER_KEYS, order_stop);
-		each_slot(g, WORKER_AUTH, order_stop);
+		stop_auth(g);
 		each_slot(g, WORKER_MAIL, order_drain);
 	}
+	if (g->phase == GEN_EMPTYING && generation_running(g, WORKER_MAIL) == 0)
+		stop_clerk(g);
 	if (g->kill_at_ms == 0 && now_ms >= g->deadline_ms) {
 		pst_log_info(NULL, "generation.timeout", "generation=%u workers=%u", g->number,
 		             generation_running_all(g));

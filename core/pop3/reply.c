@@ -2,6 +2,7 @@
 /* Reply lines and CAPA; see reply.h. */
 #include "pop3/reply.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -77,6 +78,18 @@ pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *text,
 	return finish_line(out, line, (size_t)text_at + (size_t)n, (size_t)text_at, err);
 }
 
+int
+pop3_reply_code(struct pst_buf *out, const char *code, const char *text, struct pst_err *err)
+{
+	char line[REPLY_MAX + 1];
+	int text_at = snprintf(line, sizeof(line), "-ERR [%s] ", code);
+	int n;
+
+	pst_assert(text_at > 0 && text_at < REPLY_MAX / 2);
+	n = snprintf(line + text_at, sizeof(line) - (size_t)text_at, "%s", text);
+	return finish_line(out, line, (size_t)text_at + (size_t)n, (size_t)text_at, err);
+}
+
 /* Capabilities that no command brings. EXPIRE NEVER: no mail goes but by DELE and QUIT. */
 static const char *const capa_constants[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING",
 	                                      "EXPIRE NEVER" };
@@ -113,6 +126,9 @@ add_capas(struct pst_buf *out, const struct pop3_facts *facts, struct pst_err *e
 	for (i = 0; i < sizeof(capa_constants) / sizeof(capa_constants[0]); i++)
 		if (pst_buf_addf(out, err, "%s\r\n", capa_constants[i]) != 0)
 			return -1;
+	if (facts->login_delay_s > 0 &&
+	    pst_buf_addf(out, err, "LOGIN-DELAY %" PRIu32 "\r\n", facts->login_delay_s) != 0)
+		return -1;
 	if (facts->implementation != NULL &&
 	    pst_buf_addf(out, err, "IMPLEMENTATION %s\r\n", facts->implementation) != 0)
 		return -1;

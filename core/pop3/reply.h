@@ -21,6 +21,9 @@ int pop3_reply_ok(struct pst_buf *out, struct pst_err *err, const char *fmt, ...
 int pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *text,
                    struct pst_err *err);
 
+/* "-ERR [CODE] text" for a code that no kind of error has. */
+int pop3_reply_code(struct pst_buf *out, const char *code, const char *text, struct pst_err *err);
+
 /* For pop3_facts.sasl where a password in clear may be sent. RFC 2449 section 6.3 and RFC 5034 section
  * 3 announce USER and SASL after login as well: whoever is logged in was offered them. */
 #define POP3_SASL_MECHANISMS "PLAIN LOGIN"
@@ -32,6 +35,7 @@ struct pop3_facts {
 	bool user;                  /* USER/PASS would be taken now */
 	const char *sasl;           /* "PLAIN LOGIN", or "" */
 	const char *implementation; /* after login; NULL before */
+	uint32_t login_delay_s;     /* RFC 2449 section 6.5; 0: none */
 };
 
 /* The whole multi-line reply (RFC 2449 section 5). */

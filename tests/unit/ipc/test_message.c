@@ -76,7 +76,7 @@ static const struct wire_handoff handoff = {
 	.input = { "STAT\r\nLIST\r\n", 12 },
 	.tls = true,
 };
-static const struct wire_order_msg order = { ORDER_END_SESSION, 77 };
+static const struct wire_order_msg order = { ORDER_CHANGED, 77, { "alice@example.test", 18 } };
 static const struct wire_chain_request chain_request = { { "mail.example.test", 17 }, 2, 5 };
 static const struct wire_chain_reply chain_reply = {
 	1, 2, 2048, 1, 1ull << 40, true, { "\0\0\0\1x", 5 }
@@ -259,9 +259,10 @@ test_order_comes_back_and_an_unknown_one_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(wire_order_decode(as_str(out, n), &head, &m, &err), 0);
-	assert_int_equal(m.order, ORDER_END_SESSION);
+	assert_int_equal(m.order, ORDER_CHANGED);
 	assert_int_equal(m.row, 77);
-	out[14] = ORDER_END_SESSION + 1; /* behind the head of 14 octets */
+	assert_str(m.user, order.user);
+	out[14] = ORDER_CHANGED + 1; /* behind the head of 14 octets */
 	assert_int_equal(wire_order_decode(as_str(out, n), &head, &m, &err), -1);
 	out[14] = 0;
 	assert_int_equal(wire_order_decode(as_str(out, n), &head, &m, &err), -1);

@@ -260,7 +260,7 @@ hand_over_good(struct stage *st, int channel, const char *location, uint32_t uid
 static void
 order(struct stage *st, enum wire_order what, uint32_t row)
 {
-	const struct wire_order_msg m = { what, row };
+	const struct wire_order_msg m = { .order = what, .row = row };
 	uint8_t message[MSG_MAX_OCTETS];
 	struct pst_err err;
 	size_t n = wire_order_encode(&m, message);

@@ -86,7 +86,8 @@ test_a_worker_has_its_own_descriptors_and_no_others(void **state)
 }
 
 /* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets, changes, verified
- * passwords, and the clerk slots, changes; mail: slots, scoreboard, tickets, changes. */
+ * passwords, and the clerk slots, changes; mail: slots, scoreboard, tickets, changes,
+ * sessions per user. */
 static void
 test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 {
@@ -97,7 +98,7 @@ test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 	assert_int_equal(server.fake->regions[WORKER_AUTH], 4);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 4);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_CLERK)], 2);
-	assert_int_equal(server.fake->regions[WORKER_MAIL], 4);
+	assert_int_equal(server.fake->regions[WORKER_MAIL], 5);
 }
 
 static void

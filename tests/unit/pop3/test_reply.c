@@ -111,6 +111,14 @@ test_callers_text_takes_the_place_of_the_kinds_words(void **state)
 }
 
 static void
+test_a_code_of_its_own_stands_before_a_text_that_stays_text(void **state)
+{
+	(void)state;
+	assert_int_equal(pop3_reply_code(&out, "LOGIN-DELAY", "[AUTH] not\r\nyet", &err), 0);
+	assert_sent("-ERR [LOGIN-DELAY] ?AUTH] not??yet\r\n");
+}
+
+static void
 test_full_buffer_is_an_error_and_adds_nothing(void **state)
 {
 	struct pop3_facts facts = { .state = POP3_AUTH };
@@ -131,16 +139,16 @@ test_capa_shows_what_is_true(void **state)
 		struct pop3_facts facts;
 		const char *sent;
 	} rows[] = {
-		{ { POP3_AUTH, true, false, "", NULL }, /* before TLS, no cleartext login */
+		{ { POP3_AUTH, true, false, "", NULL, 0 }, /* before TLS, no cleartext login */
 		  "+OK capability list follows\r\nSTLS\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
 		  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
-		{ { POP3_AUTH, false, true, "PLAIN LOGIN", NULL }, /* in TLS */
+		{ { POP3_AUTH, false, true, "PLAIN LOGIN", NULL, 0 }, /* in TLS */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
-		{ { POP3_TRANS, false, true, "PLAIN LOGIN", "Postern" }, /* after login */
+		{ { POP3_TRANS, false, true, "PLAIN LOGIN", "Postern", 600 }, /* after login */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
-		  "IMPLEMENTATION Postern\r\n.\r\n" },
+		  "LOGIN-DELAY 600\r\nIMPLEMENTATION Postern\r\n.\r\n" },
 	};
 	size_t i;
 
@@ -162,6 +170,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_each_kind_has_its_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_callers_text_takes_the_place_of_the_kinds_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_code_of_its_own_stands_before_a_text_that_stays_text, setup,
+			teardown),
 		cmocka_unit_test(test_full_buffer_is_an_error_and_adds_nothing),
 		cmocka_unit_test_setup_teardown(test_capa_shows_what_is_true, setup, teardown),
 	};

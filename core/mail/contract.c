@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* The account's contract; see contract.h. */
+#include "mail/contract.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ipc/usage.h"
+#include "pop3/reply.h"
+
+void
+mail_contract_take(struct mail_session *s, const struct ticket *t)
+{
+	s->has_ticket = true;
+	s->backend = t->backend;
+	s->wants_notes = t->wants_notes;
+	if (t->wants_notes)
+		s->mechanism = pst_str_dup(t->mechanism);
+	s->drop.max_listed = t->max_listed;
+	s->max_sessions = t->max_sessions;
+	s->min_poll_ms = t->min_poll_ms;
+	if (s->mail->usage != NULL && (t->max_sessions > 0 || t->min_poll_ms > 0))
+		s->usage_user = usage_user(s->mail->usage, t->user);
+}
+
+static void
+refuse(struct mail_session *s, const char *code, const char *text)
+{
+	struct pst_err err;
+
+	(void)pop3_reply_code(&s->mail->out, code, text, &err);
+	mail_session_finish(s, "refused");
+}
+
+/* The time between two logins is looked at first: a login that is too early takes nobody's place. */
+static bool
+is_too_early(struct mail_session *s)
+{
+	int64_t wait_ms;
+
+	if (s->min_poll_ms <= 0)
+		return false;
+	wait_ms = usage_wait_ms(s->mail->usage, s->usage_user, s->min_poll_ms, pst_now_ms());
+	if (wait_ms == 0)
+		return false;
+	pst_log_info(&s->log, "session.refused", "reason=login-delay wait_ms=%" PRId64, wait_ms);
+	refuse(s, "LOGIN-DELAY", "the last login was too short a while ago");
+	return true;
+}
+
+static bool
+is_one_too_many(struct mail_session *s)
+{
+	struct mail *m = s->mail;
+
+	if (s->max_sessions == 0)
+		return false;
+	switch (usage_enter(m->usage, s->usage_user, m->usage_owner, s->max_sessions,
+	                    &s->usage_place)) {
+	case USAGE_IN:
+		return false;
+	case USAGE_MANY:
+		pst_log_info(&s->log, "session.refused", "reason=max-sessions max=%" PRIu32,
+		             s->max_sessions);
+		refuse(s, "IN-USE", "this user has as many sessions as are allowed");
+		return true;
+	case USAGE_FULL:
+		break;
+	}
+	pst_log_error(&s->log, "session.refused",
+	              "reason=\"more than %d sessions of users with a limit\"", USAGE_SESSIONS);
+	refuse(s, "SYS/TEMP", "too many sessions, try again later");
+	return true;
+}
+
+bool
+mail_contract_may_open(struct mail_session *s)
+{
+	return s->usage_user == 0 || (!is_too_early(s) && !is_one_too_many(s));
+}
+
+void
+mail_contract_opened(struct mail_session *s)
+{
+	if (s->usage_user != 0 && s->min_poll_ms > 0)
+		usage_logged_in(s->mail->usage, s->usage_user, pst_now_ms());
+}
+
+void
+mail_contract_leave(struct mail_session *s)
+{
+	if (s->usage_place == USAGE_NOWHERE)
+		return;
+	usage_leave(s->mail->usage, s->usage_place);
+	s->usage_place = USAGE_NOWHERE;
+}
+
+uint32_t
+mail_contract_login_delay_s(const struct mail_session *s)
+{
+	const int64_t s_up = s->min_poll_ms <= 0 ? 0 : (s->min_poll_ms - 1) / 1000 + 1;
+
+	return s_up > UINT32_MAX ? UINT32_MAX : (uint32_t)s_up;
+}
