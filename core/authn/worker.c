@@ -28,7 +28,8 @@ struct loop {
 static int
 load(const struct worker_env *env, struct pst_err *err)
 {
-	if (registry_load(env, PST_AUTH, env->settings->auth.backends, err) != 0)
+	if (registry_load(env, PST_AUTH, env->settings->auth.backends, err) != 0 ||
+	    registry_load(env, PST_AUTH, env->settings->auth.master_backends, err) != 0)
 		return -1;
 	return registry_load(env, PST_POLICY, env->settings->policy_order, err);
 }

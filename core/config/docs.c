@@ -262,6 +262,8 @@ docs_man(const struct docs_group *groups, size_t n, FILE *to)
 
 	fputs(man_head, to);
 	for (i = 0; i < n; i++) {
+		char prefix[128];
+
 		if (strchr(groups[i].name, '.') != NULL)
 			continue;
 		fprintf(to, ".Sh GROUP %s\n", groups[i].name);
@@ -270,6 +272,8 @@ docs_man(const struct docs_group *groups, size_t n, FILE *to)
 		               strcmp(groups[i].name, "listener") == 0 ? "listener.NAME"
 		                                                       : groups[i].name,
 		               to);
+		(void)snprintf(prefix, sizeof(prefix), "%s.NAME", groups[i].name);
+		conf_table_man(settings_section_keys(prefix), prefix, to);
 		for (j = 0; j < n; j++) {
 			if (!is_section_of(&groups[j], groups[i].name))
 				continue;
@@ -389,14 +393,27 @@ sample_listeners(const struct pst_conf_key *keys, FILE *to)
 	}
 }
 
+/* The server's own rows of a section: documented in the first of the group's, bare in others. */
 static void
-sample_section(const struct docs_group *g, FILE *to)
+sample_section_keys(const struct pst_conf_key *key, bool is_first, FILE *to)
+{
+	if (is_first) {
+		conf_table_sample(key, 2, to);
+		return;
+	}
+	for (; key != NULL && key->key != NULL; key++)
+		fprintf(to, "\t\t#%s = \"%s\";\n", key->key, key->def);
+}
+
+static void
+sample_section(const struct docs_group *g, bool is_first, FILE *to)
 {
 	fputc('\n', to);
 	write_comment(g->doc, 1, to);
 	fprintf(to, "\t#%s: {\n", strchr(g->name, '.') + 1);
 	if (g->keys != NULL && g->keys->key != NULL)
 		conf_table_sample(g->keys, 2, to);
+	sample_section_keys(settings_section_keys(g->name), is_first, to);
 	fputs("\t#};\n", to);
 }
 
@@ -413,6 +430,8 @@ docs_sample(const struct docs_group *groups, size_t n, FILE *to)
 
 	fputs(sample_head, to);
 	for (i = 0; i < n; i++) {
+		bool is_first = true;
+
 		if (strchr(groups[i].name, '.') != NULL)
 			continue;
 		fputc('\n', to);
@@ -423,8 +442,10 @@ docs_sample(const struct docs_group *groups, size_t n, FILE *to)
 		else
 			conf_table_sample(groups[i].keys, 1, to);
 		for (j = 0; j < n; j++)
-			if (is_section_of(&groups[j], groups[i].name))
-				sample_section(&groups[j], to);
+			if (is_section_of(&groups[j], groups[i].name)) {
+				sample_section(&groups[j], is_first, to);
+				is_first = false;
+			}
 		fputs(groups[i].keys == NULL || groups[i].keys->key == NULL ? " };\n" : "};\n", to);
 	}
 }

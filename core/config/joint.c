@@ -19,6 +19,12 @@ complain(const struct conf_texts *t, struct conf_problems *p, const char *path, 
 }
 
 static bool
+is_blank(const char *list)
+{
+	return list[strspn(list, " \t\r\n")] == '\0';
+}
+
+static bool
 is_listed(const char *list, struct pst_str word)
 {
 	struct pst_str other;
@@ -176,12 +182,24 @@ check_twin(const struct conf_texts *t, const struct settings *s, size_t idx,
 }
 
 static void
+check_domain(const struct conf_texts *t, const struct listener_settings *l, struct conf_problems *p)
+{
+	const char *d = l->default_domain;
+
+	if (strpbrk(d, "%@/ \t\n") != NULL && strcmp(d, "%{sni}") != 0 &&
+	    strcmp(d, "%{sni_domain}") != 0)
+		complain(t, p, listener_path(t, l, "default_domain"),
+		         "must be a domain, or \"%{sni}\", or \"%{sni_domain}\"");
+}
+
+static void
 check_listener(const struct conf_texts *t, const struct settings *s, size_t idx,
                struct conf_problems *p)
 {
 	const struct listener_settings *l = &s->listeners[idx];
 
 	check_twin(t, s, idx, p);
+	check_domain(t, l, p);
 	if (l->tls != TLS_NONE && s->tls.directory[0] == '\0')
 		complain(t, p, listener_path(t, l, "tls"),
 		         "needs certificates: set tls.directory, or tls = \"none\" here");
@@ -220,12 +238,28 @@ check_hashing(const struct conf_texts *t, const struct settings *s, struct conf_
 		         "checked");
 }
 
+/* What stands in many names would take them apart. */
+static void
+check_masters(const struct conf_texts *t, const struct settings *s, struct conf_problems *p)
+{
+	static const char path[] = "auth.master_separator";
+	const char c = s->auth.master_separator[0];
+
+	check_instances(t, s, PST_AUTH, "auth.master_backends", s->auth.master_backends, p);
+	if (c == '\0')
+		return;
+	if (strchr("!#$%&*+:;<=>?^|~", c) == NULL)
+		complain(t, p, path, "must be one of ! # $ % & * + : ; < = > ? ^ | ~");
+	if (is_blank(s->auth.master_backends))
+		complain(t, p, path, "is of no use without auth.master_backends");
+}
+
 static void
 check_backends(const struct conf_texts *t, const struct settings *s, struct conf_problems *p)
 {
 	check_instances(t, s, PST_AUTH, "auth.backends", s->auth.backends, p);
 	check_instances(t, s, PST_POLICY, "policy.order", s->policy_order, p);
-	if (s->auth.backends[strspn(s->auth.backends, " \t\r\n")] == '\0')
+	if (is_blank(s->auth.backends))
 		complain(t, p, "auth.backends", "names no plugin: nobody could log in");
 }
 
@@ -239,6 +273,7 @@ settings_check_joint(const struct conf_texts *t, const struct settings *s, struc
 	for (i = 0; i < s->listener_count; i++)
 		check_listener(t, s, i, p);
 	check_backends(t, s, p);
+	check_masters(t, s, p);
 	check_hashing(t, s, p);
 	check_location(t, s, p);
 	check_roots(t, s, p);
@@ -255,8 +290,10 @@ note_unused(const struct conf_texts *t, const struct settings *s, struct conf_pr
 		const struct plugin_section *section = &s->sections[i];
 		const bool is_auth = section->kind == PST_AUTH;
 		const char *list = is_auth ? s->auth.backends : s->policy_order;
+		const struct pst_str name = pst_str_c(section->instance);
 
-		if (section->kind == PST_STORAGE || is_listed(list, pst_str_c(section->instance)))
+		if (section->kind == PST_STORAGE || is_listed(list, name) ||
+		    (is_auth && is_listed(s->auth.master_backends, name)))
 			continue;
 		complain(t, notes, section->prefix,
 		         is_auth ? "is not used: auth.backends does not name it"

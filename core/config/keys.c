@@ -169,6 +169,34 @@ static const struct pst_conf_key auth_keys[] = {
 	  NULL,
 	  "The ways to log in that are offered, where the connection allows them: a list of USER, "
 	  "PLAIN, LOGIN." },
+	{ "master_backends", PST_CONF_TEXT(struct auth_settings, master_backends), "", 0, 1000,
+	  NULL,
+	  "The auth plugins that know master users, who log in for others with a password of their "
+	  "own: a list as in backends. Its users are known by their whole name, to which no domain "
+	  "is added. Empty: nobody may log in for another. A client can always do so with PLAIN's "
+	  "authorization identity; see master_separator for the others." },
+	{ "master_separator", PST_CONF_TEXT(struct auth_settings, master_separator), "", 0, 1, NULL,
+	  "With \"*\", the user name \"alice@example.org*support\" and the password of support open "
+	  "the mail of alice@example.org. What stands behind the last one is the master. Empty: no "
+	  "user name is taken apart." },
+	{ "master_read_only", PST_CONF_BOOL(struct auth_settings, master_read_only), "true", 0, 0,
+	  NULL,
+	  "Whether all sessions of master users may read only. If not, the master's own record "
+	  "decides." },
+	{ .key = NULL },
+};
+
+#define STEPS "stop|next"
+
+const struct pst_conf_key settings_backend_keys[] = {
+	{ "on_wrong", PST_CONF_CHOICE(struct backend_rules, on_wrong), "stop", 0, 0, STEPS,
+	  "What follows where this backend knows the user and the password is wrong. stop: the login "
+	  "is refused. next: the backends behind it in the list are asked as well, for a user that "
+	  "several know; every refused login takes the time of as many checks then." },
+	{ "on_temp", PST_CONF_CHOICE(struct backend_rules, on_temp), "stop", 0, 0, STEPS,
+	  "What follows where this backend cannot tell now. stop: the client is told to try later. "
+	  "next: the backends behind it are asked, and only if none of them lets the client in is it "
+	  "told to try later." },
 	{ .key = NULL },
 };
 
@@ -225,6 +253,12 @@ const struct pst_conf_key settings_listener_keys[] = {
 	  "connections",
 	  "Connections that may wait to be accepted; the kernel has a bound of its own, "
 	  "net.core.somaxconn." },
+	{ "default_domain", PST_CONF_TEXT(struct listener_settings, default_domain), "", 0, 253,
+	  NULL,
+	  "What is added here, after an \"@\", to a user name without a domain. %{sni} stands for the "
+	  "name that the client asked for in its TLS handshake, %{sni_domain} for what is behind the "
+	  "first dot of that, example.org of pop.example.org. Empty, or where the client asked for "
+	  "no name: auth.default_domain." },
 	{ .key = NULL },
 };
 
@@ -256,7 +290,9 @@ const struct settings_group settings_groups[] = {
 	GROUP(tls, tls_keys, "Certificates and the TLS protocol."),
 	GROUP(auth, auth_keys,
 	      "Users and passwords. Each group in this one is the section of an auth plugin: the "
-	      "name is the plugin's, or any other where its setting \"plugin\" names the plugin."),
+	      "name is the plugin's, or any other where its setting \"plugin\" names the plugin. "
+	      "There are settings that every such section can have beside the plugin's own; they "
+	      "are below as those of auth.NAME."),
 	GROUP(mail, mail_keys, "Sessions after login, and where the mail is."),
 	{ "storage", storage_keys, 0,
 	  "Each group in this one is the section of a storage plugin." },

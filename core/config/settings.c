@@ -127,6 +127,7 @@ add_section(const struct conf_texts *t, const struct conf_text *text, const stru
 	s->plugin = plugin != NULL ? plugin->value : s->instance;
 	if (plugin != NULL)
 		(void)check_instance(plugin, pst_str_c(plugin->value), p);
+	conf_table_fill(settings_section_keys(s->prefix), s->prefix, t, &s->rules, p);
 }
 
 static void
@@ -150,7 +151,7 @@ add_listener(const struct conf_texts *t, const struct conf_text *text, struct ps
 	l = &out->listeners[out->listener_count++];
 	l->name = pst_arena_copy(t->arena, name);
 	prefix = pst_arena_printf(t->arena, "listener.%s", l->name);
-	conf_table_check_names(settings_listener_keys, prefix, NULL, t, p);
+	conf_table_check_names(settings_listener_keys, NULL, prefix, NULL, t, p);
 	conf_table_fill(settings_listener_keys, prefix, t, l, p);
 }
 
@@ -279,6 +280,12 @@ settings_load(const struct conf_texts *t, struct settings *out, struct conf_prob
 	if (out->listener_count == 0)
 		add_builtin_listeners(t->arena, out, p);
 	settings_check_joint(t, out, p);
+}
+
+const struct pst_conf_key *
+settings_section_keys(const char *section)
+{
+	return kind_of(split(section).v[0]) == PST_AUTH ? settings_backend_keys : NULL;
 }
 
 const struct plugin_section *

@@ -79,7 +79,10 @@ struct auth_settings {
 	int64_t rehash;        /* enum rehash */
 	int64_t verified_size; /* octets; 0: passwords are not remembered */
 	int64_t verified_age;
-	const char *mechanisms; /* names, separated by spaces */
+	const char *mechanisms;       /* names, separated by spaces */
+	const char *master_backends;  /* as backends; "": nobody logs in for another */
+	const char *master_separator; /* between the user and the master; "": none */
+	bool master_read_only;
 };
 
 struct mail_settings {
@@ -103,17 +106,27 @@ struct listener_settings {
 	int64_t tls;          /* enum tls_mode */
 	bool plaintext_login; /* USER, PASS and AUTH before TLS */
 	int64_t backlog;
+	/* In place of auth.default_domain; "": that. "%{sni}" and "%{sni_domain}" stand for themselves. */
+	const char *default_domain;
 };
 
 #define SETTINGS_MAX_LISTENERS 32
 #define SETTINGS_MAX_SECTIONS 64
+
+/* What the chain of backends does after an answer of this one. */
+enum backend_step { BACKEND_STOP, BACKEND_NEXT };
+
+struct backend_rules {
+	int64_t on_wrong, on_temp; /* enum backend_step */
+};
 
 /* A plugin instance: where its texts are ("auth.sqlite."), and which .so it is. */
 struct plugin_section {
 	enum pst_kind kind;
 	const char *instance;
 	const char *plugin;
-	const char *prefix; /* "auth.sqlite" */
+	const char *prefix;         /* "auth.sqlite" */
+	struct backend_rules rules; /* PST_AUTH */
 };
 
 struct settings {
@@ -143,6 +156,12 @@ extern const struct settings_group settings_groups[];
 
 /* The rows of one listener, which are also those of the group "listener". */
 extern const struct pst_conf_key settings_listener_keys[];
+
+/* The rows that every section of an auth plugin has, beside the plugin's own: of struct backend_rules. */
+extern const struct pst_conf_key settings_backend_keys[];
+
+/* The server's own rows of a section ("auth.sqlite"), or NULL where it has none. */
+const struct pst_conf_key *settings_section_keys(const char *section);
 
 /* The listeners of a file that has none, as texts. Ended by a row with path NULL. */
 struct settings_builtin {

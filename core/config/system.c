@@ -81,11 +81,9 @@ find_user(const char *name, struct settings_user *out)
 	return true;
 }
 
-/* The one plugin whose modules may have to be root. The sandbox looks again at what is loaded. */
 static bool
-has_pam(const struct settings *s)
+lists_pam(const struct settings *s, const char *list)
 {
-	const char *list = s->auth.backends;
 	struct pst_str word;
 
 	while (settings_next_word(&list, &word)) {
@@ -95,6 +93,13 @@ has_pam(const struct settings *s)
 			return true;
 	}
 	return false;
+}
+
+/* The one plugin whose modules may have to be root. The sandbox looks again at what is loaded. */
+static bool
+has_pam(const struct settings *s)
+{
+	return lists_pam(s, s->auth.backends) || lists_pam(s, s->auth.master_backends);
 }
 
 void

@@ -94,8 +94,9 @@ conf_unknown_add(const struct conf_text *text, const char *typed, const char *co
 }
 
 void
-conf_table_check_names(const struct pst_conf_key *keys, const char *prefix, const char *also,
-                       const struct conf_texts *t, struct conf_problems *p)
+conf_table_check_names(const struct pst_conf_key *keys, const struct pst_conf_key *more,
+                       const char *prefix, const char *also, const struct conf_texts *t,
+                       struct conf_problems *p)
 {
 	const size_t prefix_len = strlen(prefix);
 	const char *names[NAMES_MAX];
@@ -104,6 +105,8 @@ conf_table_check_names(const struct pst_conf_key *keys, const char *prefix, cons
 	size_t i;
 
 	for (key = keys; key != NULL && key->key != NULL && n < NAMES_MAX - 1; key++)
+		names[n++] = key->key;
+	for (key = more; key != NULL && key->key != NULL && n < NAMES_MAX - 1; key++)
 		names[n++] = key->key;
 	if (also != NULL)
 		names[n++] = also;
@@ -114,6 +117,7 @@ conf_table_check_names(const struct pst_conf_key *keys, const char *prefix, cons
 		    t->v[i].path[prefix_len] != '.')
 			continue;
 		if (conf_table_find(keys, pst_str_c(name)) == NULL &&
+		    conf_table_find(more, pst_str_c(name)) == NULL &&
 		    (also == NULL || strcmp(name, also) != 0))
 			conf_unknown_add(&t->v[i], name, names, n, prefix, p);
 	}

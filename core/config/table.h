@@ -21,10 +21,11 @@ int conf_value_parse(const struct pst_conf_key *key, struct pst_str text, struct
 /* The row, or NULL. */
 const struct pst_conf_key *conf_table_find(const struct pst_conf_key *keys, struct pst_str key);
 
-/* A problem for each text PREFIX.KEY whose key is no row of keys; also is one more name that is
- * known, or NULL. */
-void conf_table_check_names(const struct pst_conf_key *keys, const char *prefix, const char *also,
-                            const struct conf_texts *t, struct conf_problems *p);
+/* A problem for each text PREFIX.KEY whose key is no row of keys, nor of more, a second table (either
+ * may be NULL); also is one more name that is known, or NULL. */
+void conf_table_check_names(const struct pst_conf_key *keys, const struct pst_conf_key *more,
+                            const char *prefix, const char *also, const struct conf_texts *t,
+                            struct conf_problems *p);
 
 /* The problem "unknown setting", with the nearest of n names (which follow "PREFIX."; prefix may be
  * empty) to what was typed. */

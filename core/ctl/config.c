@@ -32,7 +32,8 @@ probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
 static void
 connect_backends(struct ctl *c)
 {
-	const char *list = c->settings.auth.backends;
+	const char *list = pst_arena_printf(c->arena, "%s %s", c->settings.auth.backends,
+	                                    c->settings.auth.master_backends);
 	struct pst_str word;
 
 	while (settings_next_word(&list, &word)) {
@@ -157,7 +158,9 @@ show(struct ctl *c, const struct sections *sections, const char *path)
 		if (strcmp(groups[i].name, "listener") == 0)
 			shown += show_listeners(c, path);
 		else
-			shown += show_group(c, groups[i].name, groups[i].keys, path);
+			shown += show_group(c, groups[i].name, groups[i].keys, path) +
+			         show_group(c, groups[i].name,
+			                    settings_section_keys(groups[i].name), path);
 	}
 	return shown;
 }

@@ -101,6 +101,7 @@ sections_of_config(struct ctl *c, struct conf_problems *problems)
 	size_t i;
 
 	add_list(s, settings, PST_AUTH, settings->auth.backends, problems);
+	add_list(s, settings, PST_AUTH, settings->auth.master_backends, problems);
 	add_list(s, settings, PST_POLICY, settings->policy_order, problems);
 	if (storage.n > 0)
 		add_instance(s, settings, PST_STORAGE, storage, problems);

@@ -103,6 +103,24 @@ check_list(const struct settings *s, const struct conf_texts *t, enum pst_kind k
 		check_one(s, t, kind, word, problems);
 }
 
+/* Those that are backends as well are looked at already. */
+static void
+check_masters(const struct settings *s, const struct conf_texts *t, struct conf_problems *problems)
+{
+	const char *masters = s->auth.master_backends;
+	struct pst_str word, other;
+
+	while (settings_next_word(&masters, &word)) {
+		const char *backends = s->auth.backends;
+		bool is_new = true;
+
+		while (is_new && settings_next_word(&backends, &other))
+			is_new = !pst_str_eq(word, other);
+		if (is_new)
+			check_one(s, t, PST_AUTH, word, problems);
+	}
+}
+
 struct pst_str
 plugin_location_storage(const char *location)
 {
@@ -119,6 +137,7 @@ plugin_check_all(const struct settings *s, const struct conf_texts *t,
 	size_t i;
 
 	check_list(s, t, PST_AUTH, s->auth.backends, problems);
+	check_masters(s, t, problems);
 	check_list(s, t, PST_POLICY, s->policy_order, problems);
 	if (location.n > 0)
 		check_one(s, t, PST_STORAGE, location, problems);

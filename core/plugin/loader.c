@@ -188,7 +188,8 @@ plugin_configure(struct plugin *p, const char *prefix, const struct conf_texts *
 	struct pst_err err;
 
 	p->conf = pst_arena_alloc(p->arena, p->d.conf_size);
-	conf_table_check_names(p->d.keys, prefix, "plugin", t, problems);
+	conf_table_check_names(p->d.keys, settings_section_keys(prefix), prefix, "plugin", t,
+	                       problems);
 	conf_table_fill(p->d.keys, prefix, t, p->conf, problems);
 	/* The plugin's own check may count on good values. */
 	if (problems->n > before || p->d.check == NULL || p->d.check(p->conf, &err) == 0)

@@ -121,7 +121,9 @@ check_key(const struct pst_plugin *d, const struct pst_conf_key *key, struct pst
 	if (!settings_is_name(pst_str_c(key->key)))
 		return broken(err, RULE_KEYS,
 		              "a setting's name is not of the form [a-z][a-z0-9_]*");
-	if (strcmp(key->key, "plugin") == 0)
+	if (strcmp(key->key, "plugin") == 0 ||
+	    (d->kind == PST_AUTH &&
+	     conf_table_find(settings_backend_keys, pst_str_c(key->key)) != NULL))
 		return bad_key(err, key, "the name is the server's own");
 	if (key->type < PST_CONF_T_INT || key->type > PST_CONF_T_SECRET)
 		return bad_key(err, key, "the type is unknown");

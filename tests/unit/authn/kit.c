@@ -89,6 +89,8 @@ kit_set_up(void **state)
 		.failure_delay = FAILURE_DELAY_MS,
 		.backends = "fakeauth fakeverify",
 		.default_domain = "",
+		.master_backends = "",
+		.master_separator = "",
 		.default_scheme = "ARGON2ID",
 		.argon2_memory = 256 * 1024,
 		.argon2_passes = 1,

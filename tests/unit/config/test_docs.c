@@ -155,6 +155,9 @@ test_manual_names_every_setting_and_escapes_what_roff_would_take(void **state)
 				fail_msg("%s.%s is missing", g->name, key->key);
 		}
 	assert_non_null(strstr(man, ".It Cm auth.plug.size\n"));
+	for (key = settings_backend_keys; key->key != NULL; key++)
+		if (strstr(man, pst_arena_printf(arena, ".It Cm auth.NAME.%s\n", key->key)) == NULL)
+			fail_msg("auth.NAME.%s is missing", key->key);
 	assert_non_null(strstr(man, "\n\\&.Sh begins the text.\nIt's 'quoted' \\efB and ends.\n"));
 	assert_null(strstr(man, "\\fB"));
 }

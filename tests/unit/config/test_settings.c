@@ -266,6 +266,110 @@ test_other_settings_that_do_not_go_together_are_found(void **state)
 }
 
 static void
+test_every_auth_section_says_what_follows_its_answers(void **state)
+{
+	const struct plugin_section *s;
+
+	(void)state;
+	load_text(
+		"auth: { a: { on_wrong = \"next\"; }; b: { on_temp = \"next\"; }; c: { x = 1; }; };\n"
+		"storage: { d: { on_wrong = \"next\"; }; };\n",
+		NULL);
+	s = settings_section(&settings, PST_AUTH, PST_LIT("a"));
+	assert_int_equal(s->rules.on_wrong, BACKEND_NEXT);
+	assert_int_equal(s->rules.on_temp, BACKEND_STOP);
+	s = settings_section(&settings, PST_AUTH, PST_LIT("b"));
+	assert_int_equal(s->rules.on_wrong, BACKEND_STOP);
+	assert_int_equal(s->rules.on_temp, BACKEND_NEXT);
+	s = settings_section(&settings, PST_AUTH, PST_LIT("c"));
+	assert_int_equal(s->rules.on_wrong, BACKEND_STOP);
+	assert_int_equal(s->rules.on_temp, BACKEND_STOP);
+	assert_ptr_equal(settings_section_keys("auth.a"), settings_backend_keys);
+	assert_null(settings_section_keys("storage.d"));
+	assert_null(settings_section_keys("login.a"));
+}
+
+static void
+test_a_bad_rule_of_a_section_is_found(void **state)
+{
+	(void)state;
+	load_text("auth: { sqlite: { on_temp = \"go\"; }; };\n", NULL);
+	expect_problem("postern.conf:1: auth.sqlite.on_temp: \"go\" is not one of stop|next");
+	assert_int_equal(problems.n, 1);
+}
+
+static void
+test_masters_need_their_backends_and_a_separator_that_names_do_not_hold(void **state)
+{
+	static const char *const bad[] = { "a", "@", ".", "-", "/", "5", "_" };
+	size_t i;
+
+	(void)state;
+	load_text("auth: { master_backends = [ \"staff\" ]; master_separator = \"*\"; };\n", NULL);
+	expect_no_problems();
+	assert_string_equal(settings.auth.master_backends, "staff");
+	assert_true(settings.auth.master_read_only);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		conf_texts_init(&texts, arena);
+		conf_problems_init(&problems, arena);
+		load_text(pst_arena_printf(arena,
+		                           "auth: { master_backends = \"staff\"; "
+		                           "master_separator = \"%s\"; };\n",
+		                           bad[i]),
+		          NULL);
+		expect_problem("postern.conf:1: auth.master_separator: must be one of");
+	}
+	conf_texts_init(&texts, arena);
+	conf_problems_init(&problems, arena);
+	load_text("auth: { master_separator = \"*\"; };\n", NULL);
+	expect_problem("postern.conf:1: auth.master_separator: is of no use without");
+	conf_texts_init(&texts, arena);
+	conf_problems_init(&problems, arena);
+	load_text("auth: { master_backends = \"staff stuff staff\"; };\n", NULL);
+	expect_problem("postern.conf:1: auth.master_backends: \"staff\" is there twice");
+}
+
+static void
+test_a_masters_section_is_in_use(void **state)
+{
+	struct conf_problems notes;
+
+	(void)state;
+	load_text("auth: { master_backends = \"staff\"; staff: { }; other: { }; };\n", NULL);
+	expect_no_problems();
+	conf_problems_init(&notes, arena);
+	settings_notes(&texts, &settings, &notes);
+	assert_int_equal(notes.n, 1);
+	assert_non_null(strstr(notes.v[0], "auth.other: is not used"));
+}
+
+static void
+test_a_listener_has_a_domain_of_its_own_or_the_clients(void **state)
+{
+	static const char *const bad[] = { "a@b.test", "%{SNI}", "%{sni}.test", "a b.test", "a/b" };
+	size_t i;
+
+	(void)state;
+	load_text("listener: { a: { port = 1; tls = \"none\"; plaintext_login = true; "
+	          "default_domain = \"a.test\"; }; b: { port = 2; tls = \"none\"; "
+	          "plaintext_login = true; default_domain = \"%{sni_domain}\"; }; };\n",
+	          NULL);
+	expect_no_problems();
+	assert_string_equal(settings.listeners[0].default_domain, "a.test");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		conf_texts_init(&texts, arena);
+		conf_problems_init(&problems, arena);
+		load_text(
+			pst_arena_printf(arena,
+		                         "listener: { a: { port = 1; tls = \"none\"; "
+		                         "plaintext_login = true; default_domain = \"%s\"; }; };\n",
+		                         bad[i]),
+			NULL);
+		expect_problem("postern.conf:1: listener.a.default_domain: must be a domain");
+	}
+}
+
+static void
 test_too_many_listeners_and_sections_are_refused(void **state)
 {
 	char path[64];
@@ -412,6 +516,11 @@ main(void)
 		KIT_TEST(test_tls_listener_needs_a_directory),
 		KIT_TEST(test_location_is_a_plugin_and_a_path_with_known_placeholders),
 		KIT_TEST(test_other_settings_that_do_not_go_together_are_found),
+		KIT_TEST(test_every_auth_section_says_what_follows_its_answers),
+		KIT_TEST(test_a_bad_rule_of_a_section_is_found),
+		KIT_TEST(test_masters_need_their_backends_and_a_separator_that_names_do_not_hold),
+		KIT_TEST(test_a_masters_section_is_in_use),
+		KIT_TEST(test_a_listener_has_a_domain_of_its_own_or_the_clients),
 		KIT_TEST(test_too_many_listeners_and_sections_are_refused),
 		KIT_TEST(test_notes_are_not_problems),
 		KIT_TEST(test_words_of_a_list_are_taken_one_by_one),

@@ -249,7 +249,7 @@ test_unknown_key_of_a_table_is_told_with_the_nearest(void **state)
 	conf_texts_set(&texts, PST_LIT("p.q.zzzzzz"), PST_LIT("1"), "f.conf", 3);
 	conf_texts_set(&texts, PST_LIT("p.qq.numbr"), PST_LIT("1"), "f.conf", 4);
 	conf_texts_set(&texts, PST_LIT("p.q.time"), PST_LIT("1s"), "f.conf", 5);
-	conf_table_check_names(keys, "p.q", "plugin", &texts, &problems);
+	conf_table_check_names(keys, NULL, "p.q", "plugin", &texts, &problems);
 	assert_int_equal(problems.n, 2);
 	assert_string_equal(problems.v[0],
 	                    "f.conf:1: p.q.numbr: unknown setting; did you mean p.q.number?");

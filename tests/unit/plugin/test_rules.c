@@ -206,6 +206,7 @@ test_tables_that_would_write_outside_the_struct_or_mean_nothing_are_refused(void
 		const char *says;
 	} rows[] = {
 		{ { "Number", PST_CONF_T_INT, 0, "5", 0, 0, NULL, "A." }, "not of the form" },
+		{ { "on_wrong", PST_CONF_T_TEXT, 0, "5", 0, 0, NULL, "A." }, "the server's own" },
 		{ { "plugin", PST_CONF_T_TEXT, 0, "5", 0, 0, NULL, "A." }, "the server's own" },
 		{ { "k", (enum pst_conf_type)0, 0, "5", 0, 0, NULL, "A." }, "setting k: the type" },
 		{ { "k", (enum pst_conf_type)10, 0, "5", 0, 0, NULL, "A." },
