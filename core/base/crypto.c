@@ -35,6 +35,8 @@ digest_algorithm(enum pst_digest d)
 		return GNUTLS_DIG_SHA1;
 	case PST_SHA256:
 		return GNUTLS_DIG_SHA256;
+	case PST_MD5:
+		return GNUTLS_DIG_MD5;
 	case PST_SHA512:
 		break;
 	}
@@ -68,6 +70,32 @@ void
 pst_hmac_sha256(struct pst_str key, struct pst_str data, uint8_t out[32])
 {
 	pst_assert(gnutls_hmac_fast(GNUTLS_MAC_SHA256, key.p, key.n, data.p, data.n, out) == 0);
+}
+
+/* The library's numbers of the two are the same where both are. */
+static gnutls_mac_algorithm_t
+mac_algorithm(enum pst_digest d)
+{
+	return (gnutls_mac_algorithm_t)digest_algorithm(d);
+}
+
+void
+pst_hmac(enum pst_digest d, struct pst_str key, struct pst_str data, uint8_t *out)
+{
+	pst_assert(gnutls_hmac_fast(mac_algorithm(d), key.p, key.n, data.p, data.n, out) == 0);
+	pst_wipe_stack();
+}
+
+void
+pst_pbkdf2(enum pst_digest d, struct pst_str password, struct pst_str salt, uint32_t iterations,
+           uint8_t *out)
+{
+	const gnutls_datum_t key = { (unsigned char *)(uintptr_t)password.p, (unsigned)password.n };
+	const gnutls_datum_t data = { (unsigned char *)(uintptr_t)salt.p, (unsigned)salt.n };
+
+	pst_assert(gnutls_pbkdf2(mac_algorithm(d), &key, &data, iterations, out,
+	                         pst_digest_octets(d)) == 0);
+	pst_wipe_stack();
 }
 
 struct pst_sealer *

@@ -15,13 +15,19 @@
 void pst_random(void *out, size_t n); /* aborts where the system gives none */
 void pst_sha256(const void *data, size_t n, uint8_t out[32]);
 
-/* Digest of a followed by b; neither stays in memory. For what others stored long ago: SHA-1 is here too. */
-enum pst_digest { PST_SHA1 = 1, PST_SHA256, PST_SHA512 };
+/* Digest of a followed by b; neither stays in memory. For what others stored long ago: SHA-1 and MD5
+ * are here too. */
+enum pst_digest { PST_SHA1 = 1, PST_SHA256, PST_SHA512, PST_MD5 };
 #define PST_DIGEST_MAX 64
 size_t pst_digest_octets(enum pst_digest d);
 void pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out);
 
 void pst_hmac_sha256(struct pst_str key, struct pst_str data, uint8_t out[32]);
+void pst_hmac(enum pst_digest d, struct pst_str key, struct pst_str data, uint8_t *out);
+
+/* PBKDF2 (RFC 8018) with HMAC; one block of the digest's octets. The password does not stay in memory. */
+void pst_pbkdf2(enum pst_digest d, struct pst_str password, struct pst_str salt,
+                uint32_t iterations, uint8_t *out);
 
 /* Seals plain under key. nonce must never repeat for a key. out has room for plain.n +
  * PST_SEAL_OVERHEAD octets. Aborts on a library failure. */

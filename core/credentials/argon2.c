@@ -179,33 +179,47 @@ compute(const struct argon2_hash *h, struct pst_str password, uint8_t *out, stru
 	return 0;
 }
 
-enum scheme_match
-argon2_match(const struct scheme_row *row, struct pst_str data, struct pst_str password,
-             const struct scheme_cost *cost, struct pst_err *err)
+static argon2_type
+type_of(const struct scheme_row *row)
+{
+	return strcmp(row->setting, "argon2i") == 0 ? Argon2_i : Argon2_id;
+}
+
+SCHEME_VERIFY(argon2_match)
 {
 	enum scheme_match match = SCHEME_ERROR;
 	struct argon2_hash h = { 0 };
 	uint8_t made[HASH_MAX];
 
 	(void)row;
-	if (!parse(data, &h))
+	if (!parse(in->data, &h))
 		return scheme_bad(err, "argon2: not of the form $argon2id$v=19$m=…,t=…,p=…$…$…");
-	if (check_bounds(&h, cost, err) == 0 && compute(&h, password, made, err) == 0)
-		match = pst_secret_equal((struct pst_str){ (const char *)h.hash, h.hash_n },
-		                         (struct pst_str){ (const char *)made, h.hash_n })
-		                ? SCHEME_MATCH
-		                : SCHEME_DIFFERS;
+	if (check_bounds(&h, in->cost, err) == 0 && compute(&h, in->password, made, err) == 0)
+		match = scheme_compare(h.hash, made, h.hash_n);
 	pst_wipe(made, sizeof(made));
 	pst_wipe(&h, sizeof(h));
 	return match;
 }
 
-int
-argon2_make(const struct scheme_row *row, struct pst_str password, const struct scheme_cost *cost,
-            struct pst_arena *arena, struct pst_str *data_out, struct pst_err *err)
+SCHEME_OUTDATED(argon2_outdated)
+{
+	const uint64_t memory_kib = (uint64_t)cost->argon2_memory / 1024;
+	struct argon2_hash h = { 0 };
+	bool less;
+
+	if (!parse(data, &h))
+		return false;
+	less = h.type != type_of(row) || h.version < ARGON2_VERSION_13 ||
+	       h.memory_kib < memory_kib ||
+	       (uint64_t)h.memory_kib * h.passes < memory_kib * (uint64_t)cost->argon2_passes;
+	pst_wipe(&h, sizeof(h));
+	return less;
+}
+
+SCHEME_MAKE(argon2_make)
 {
 	struct argon2_hash h = {
-		.type = strcmp(row->setting, "argon2i") == 0 ? Argon2_i : Argon2_id,
+		.type = type_of(row),
 		.version = ARGON2_VERSION_13,
 		.memory_kib = (uint32_t)(cost->argon2_memory / 1024),
 		.passes = (uint32_t)cost->argon2_passes,

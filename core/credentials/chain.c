@@ -11,6 +11,7 @@ chain_cost(const struct settings *settings)
 		.argon2_memory = settings->auth.argon2_memory,
 		.argon2_passes = settings->auth.argon2_passes,
 		.max_memory = settings->auth.max_hash_memory,
+		.allow_weak = settings->auth.allow_weak_schemes,
 	};
 }
 
