@@ -56,6 +56,7 @@ int ctl_config_show(struct ctl *c, int argc, char **argv);
 int ctl_config_man(struct ctl *c, int argc, char **argv);
 int ctl_config_sample(struct ctl *c, int argc, char **argv);
 int ctl_plugin_check(struct ctl *c, int argc, char **argv);
+int ctl_plugin_new(struct ctl *c, int argc, char **argv);
 int ctl_status(struct ctl *c, int argc, char **argv);
 int ctl_who(struct ctl *c, int argc, char **argv);
 int ctl_reload(struct ctl *c, int argc, char **argv);

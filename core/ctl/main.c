@@ -35,6 +35,10 @@ static const struct ctl_command commands[] = {
 	  "where that is installed. Its settings come from -c and -s. --user: one that an auth plugin "
 	  "knows. --limit: seconds that a case may take, 10 without it.",
 	  ctl_plugin_check },
+	{ "plugin new", "auth NAME",
+	  "Makes a folder NAME with a plugin to begin with: its source, a Makefile, and a test that it "
+	  "passes as it is.",
+	  ctl_plugin_new },
 	{ "user add",
 	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--maildrop LOCATION] "
 	  "[--uid ID] [--gid ID] [--backend NAME]",
