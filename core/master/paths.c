@@ -3,6 +3,7 @@
 #include "master/paths.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -126,6 +127,23 @@ add_system(struct path_list *list)
 		add_path(list, pst_str_c(system[i].path), system[i].access);
 }
 
+/* What the C library reads to find a host's address. Often resolv.conf is a link, and who writes it puts
+ * a new file in its place: then the folder that holds it is opened, unless that is /etc. */
+static void
+add_resolver(struct path_list *list)
+{
+	static const char *const files[] = { "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
+		                             "/etc/gai.conf", "/etc/resolv.conf" };
+	char *real = realpath("/etc/resolv.conf", NULL);
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		add_path(list, pst_str_c(files[i]), LANDLOCK_READ);
+	if (real != NULL && strncmp(real, "/run/", 5) == 0)
+		add_file_or_folder(list, real, LANDLOCK_READ);
+	free(real);
+}
+
 /* For their reports. */
 static void
 add_for_sanitizers(struct path_list *list)
@@ -147,6 +165,8 @@ paths_of_worker(struct path_list *list, const struct worker_env *env)
 		break;
 	case WORKER_AUTH:
 		add_path(list, PST_LIT("/dev/urandom"), LANDLOCK_READ); /* SQLite's seed */
+		if ((registry_needs(env->plugins) & PST_NEEDS_NET) != 0)
+			add_resolver(list);
 		if ((registry_needs(env->plugins) & PST_NEEDS_SYSTEM) != 0)
 			add_system(list);
 		break;

@@ -5,13 +5,14 @@
     tls/NAME/     certificates and keys          mail/   maildrops (unless --location)
     ca/           the private CA                 run/    the server's runtime directory
     start/        what every maildrop held at start, for reset
+    pg/           with --auth pgsql: PostgreSQL's data, sockets and log
 """
 import os
 import pwd
 import shutil
 import subprocess
 
-from support import certs, conf, users
+from support import certs, conf, postgres, users
 
 SYSTEM_USERS = {"login": "postern-login", "keys": "postern-keys", "auth": "postern-auth",
                 "mail": "vmail"}
@@ -32,6 +33,7 @@ class Layout:
         self.maildrops = {}
         self.owner = (os.geteuid(), os.getegid())
         self.first_user = None
+        self.postgres = None
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -50,6 +52,8 @@ class Layout:
             make_system_users()
             self.owner = ids_of(SYSTEM_USERS["mail"])
             os.chmod(self.dir, 0o755)
+        if self.options.auth == "pgsql":
+            self._start_postgres()
         self._folder("run")
         self._make_tls()
         everybody = names + [name for name, _ in extra]
@@ -60,6 +64,21 @@ class Layout:
         self._folder("auth", "auth", 0o700)
         users.fill(self, names, extra)
         self._hand_over("auth", "auth")
+
+    def _start_postgres(self):
+        if not os.path.exists(os.path.join(self.build, "plugins.d", "pgsql.so")):
+            raise Error("--auth pgsql: the plugin was not built (libpq-dev)")
+        try:
+            self.postgres = postgres.Postgres(self.path("pg")).create().start()
+            with open(users.SCHEMA % "postgresql", encoding="utf-8") as f:
+                self.postgres.make_database(f.read())
+        except postgres.Error as e:
+            raise Error("--auth pgsql: %s" % e) from e
+
+    def give_up(self):
+        """Nothing that was started goes on."""
+        if self.postgres:
+            self.postgres.stop()
 
     def user_ids(self, worker):
         return ids_of(SYSTEM_USERS[worker]) if self.is_root else (os.geteuid(), os.getegid())
@@ -151,11 +170,14 @@ class Layout:
             "server.plugin_dir": os.path.join(self.build, "plugins.d"),
             "server.runtime_dir": self.path("run"),
             "log.destination": self.log,
-            "auth.backends": ["sqlite"],
-            "auth.sqlite.database": self.path("auth", "users.db"),
+            "auth.backends": [o.auth],
             "mail.location": self.location,
             "storage.maildir": {},
         }
+        if self.postgres:
+            self.settings["auth.pgsql.read"] = self.postgres.string()
+        else:
+            self.settings["auth.sqlite.database"] = self.path("auth", "users.db")
         if self.is_root:
             for worker, name in SYSTEM_USERS.items():
                 self.settings["server.%s_user" % worker] = name

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 
-from support import processes
+from support import postgres, processes
 
 START_SECONDS = 30   # on a machine that builds beside it
 PORT_TRIES = 5
@@ -98,6 +98,7 @@ def _write_state(bed, pid):
         "password": _password_of(bed, bed.first_user),
         "started": processes.started(pid), "in_place": bool(bed.options.location),
         "build": bed.build, "settings": bed.all_settings(),
+        "postgres": bed.postgres.folder if bed.postgres else None,
     }
     with open(bed.path("testbed.json"), "w", encoding="utf-8") as f:
         json.dump(state, f)
@@ -138,5 +139,7 @@ def stop(state):
         problem = problem or "the master was gone, but not its workers"
         _kill_session(pid)
         processes.wait_until(lambda: not processes.in_session(pid), STOP_SECONDS)
+    if state.get("postgres") and not postgres.Postgres(state["postgres"]).stop():
+        problem = problem or "PostgreSQL did not stop"
     os.rename(path, path + ".stopped")
     return problem

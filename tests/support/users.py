@@ -1,32 +1,74 @@
 # SPDX-License-Identifier: MIT
-"""The users of a bed in an SQLite database of the product's own schema.
+"""The users of a bed in a database of the product's own schema.
 
 A thousand users must not take a thousand runs of posternctl, nor as many argon2 hashes: each
 password is hashed once, by posternctl, and the rows are then written here.
 """
+import contextlib
 import os
 import sqlite3
 import subprocess
 
+from support import postgres
+
 SCHEMA = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "contrib", "schema",
-                      "sqlite.sql")
+                      "%s.sql")
 PROBE = "hash.of.a.password@testbed.invalid"
+ADD_DOMAIN = "INSERT INTO domains (name) VALUES (?) ON CONFLICT DO NOTHING"
+ADD_USER = ("INSERT INTO users (domain, local_part, password) VALUES (?, ?, ?) "
+            "ON CONFLICT (domain, local_part) DO UPDATE SET password = excluded.password")
+
+
+class Sqlite:
+    def __init__(self, bed):
+        self.db = sqlite3.connect(bed.path("auth", "users.db"))
+        with open(SCHEMA % "sqlite", encoding="utf-8") as f:
+            self.db.executescript(f.read())
+        self.db.commit()
+
+    def run(self, text, *values):
+        return self.db.execute(text, values).fetchall()
+
+    def close(self):
+        self.settle()
+        self.db.close()
+
+    def settle(self):
+        self.db.commit()
+
+
+class Postgres:
+    """The schema is there already. What gives no rows is written all at once."""
+
+    def __init__(self, bed):
+        self.db = bed.postgres
+        self.waiting = []
+
+    def run(self, text, *values):
+        if text.startswith("SELECT"):
+            return self.db.sql(text, *values)
+        parts = text.split("?")
+        values = [postgres.literal(v) for v in values] + [""]
+        self.waiting.append("".join(p + v for p, v in zip(parts, values)) + ";\n")
+        return []
+
+    def close(self):
+        self.settle()
+
+    def settle(self):
+        if self.waiting:
+            self.db.script("BEGIN;\n%sCOMMIT;\n" % "".join(self.waiting), user="postern")
+        self.waiting = []
 
 
 def fill(bed, names, extra):
     """names all have bed.options.password; extra are (name, password)."""
-    path = bed.path("auth", "users.db")
-    with open(SCHEMA, encoding="utf-8") as f:
-        schema = f.read()
     stored = {}
-    with sqlite3.connect(path) as db:
-        db.executescript(schema)
-        db.commit()
+    with contextlib.closing(Postgres(bed) if bed.postgres else Sqlite(bed)) as db:
         for name, password in [(n, bed.options.password) for n in names] + list(extra):
             if password not in stored:
                 stored[password] = _stored_form(bed, db, password)
             _insert(db, name, stored[password])
-    db.close()
 
 
 def _insert(db, name, stored):
@@ -35,9 +77,8 @@ def _insert(db, name, stored):
         local, domain = name, ""
     fold = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
     local, domain = local.translate(fold), domain.translate(fold)
-    db.execute("INSERT OR IGNORE INTO domains (name) VALUES (?)", (domain,))
-    db.execute("INSERT OR REPLACE INTO users (domain, local_part, password) VALUES (?, ?, ?)",
-               (domain, local, stored))
+    db.run(ADD_DOMAIN, domain)
+    db.run(ADD_USER, domain, local, stored)
 
 
 def _stored_form(bed, db, password):
@@ -48,13 +89,13 @@ def _stored_form(bed, db, password):
     from support import layout
     command = [os.path.join(bed.build, "posternctl"), "-c", bed.config, "user", "add",
                "--password-stdin", "--scheme", scheme, PROBE]
-    db.commit()
+    db.settle()
     run = subprocess.run(command, input=password + "\n", capture_output=True, text=True,
                          check=False)
     if run.returncode != 0:
         raise layout.Error("posternctl user add --scheme %s: %s" % (scheme, run.stderr.strip()))
     domain = PROBE.split("@")[1]
-    (form,) = db.execute("SELECT password FROM users WHERE domain = ?", (domain,)).fetchone()
-    db.execute("DELETE FROM users WHERE domain = ?", (domain,))
-    db.execute("DELETE FROM domains WHERE name = ?", (domain,))
+    ((form,),) = db.run("SELECT password FROM users WHERE domain = ?", domain)
+    db.run("DELETE FROM users WHERE domain = ?", domain)
+    db.run("DELETE FROM domains WHERE name = ?", domain)
     return form
