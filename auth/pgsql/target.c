@@ -179,6 +179,17 @@ check_attrs(const char *attrs, struct pst_err *err)
 	return pst_err_set(err, PST_E_CLIENT, "target_session_attrs: there is no \"%.60s\"", attrs);
 }
 
+static const char *
+copy_text(char **to, const char *text)
+{
+	const size_t octets = strlen(text) + 1;
+	char *copy = *to;
+
+	memcpy(copy, text, octets);
+	*to += octets;
+	return copy;
+}
+
 /* The string's values, copied into one piece of memory that t owns. */
 static int
 copy_values(struct pg_target *t, PQconninfoOption *all, struct pst_err *err)
@@ -201,10 +212,8 @@ copy_values(struct pg_target *t, PQconninfoOption *all, struct pst_err *err)
 			                   why_refused(o->keyword));
 		if (t->option_count == PG_OPTIONS)
 			return pst_err_set(err, PST_E_CLIENT, "too many options");
-		t->keys[t->option_count] = to;
-		to = stpcpy(to, o->keyword) + 1;
-		t->values[t->option_count++] = to;
-		to = stpcpy(to, o->val) + 1;
+		t->keys[t->option_count] = copy_text(&to, o->keyword);
+		t->values[t->option_count++] = copy_text(&to, o->val);
 	}
 	return 0;
 }

@@ -23,7 +23,7 @@ import unittest
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, TESTS)
 
-from support import conf, processes  # noqa: E402
+from support import conf, postgres, processes  # noqa: E402
 
 TESTBED = os.path.join(TESTS, "testbed")
 WAIT = float(os.environ.get("POSTERN_TEST_WAIT", "20"))  # seconds for any one answer
@@ -247,6 +247,7 @@ class Bed:
         with open(os.path.join(self.dir, "testbed.json"), encoding="utf-8") as f:
             state = json.load(f)
         self.build, self.settings = state["build"], state["settings"]
+        self.postgres = postgres.Postgres(state["postgres"]) if state["postgres"] else None
         # For posternctl, so that it still finds the server where a test breaks the other file.
         self.ctl_config = os.path.join(self.home, "ctl.conf")
         conf.write(self.ctl_config, self.settings)
