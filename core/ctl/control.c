@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "ctl/ask.h"
 #include "ctl/ctl.h"
@@ -38,6 +39,24 @@ ask(struct ctl *c, const char *request, const char *on_success)
 out:
 	pst_buf_clear(&reply);
 	return status;
+}
+
+void
+ctl_tell_changed(const struct ctl *c, struct pst_str user)
+{
+	const char *request = pst_arena_printf(c->arena, "changed %.*s", PST_ARG(user));
+	struct pst_buf reply;
+	struct pst_err err;
+	bool ok = false;
+
+	pst_buf_init(&reply, REPLY_MAX);
+	if (ctl_ask(c->settings.server.runtime_dir, request, &ok, &reply, &err) != 0)
+		ok = err.kind == PST_E_CLOSED;
+	else if (!ok)
+		pst_err_set(&err, PST_E_PERM, "%.*s", PST_ARG(pst_buf_view(&reply)));
+	if (!ok)
+		fprintf(stderr, "posternctl: sessions that are open may go on: %s\n", err.text);
+	pst_buf_clear(&reply);
 }
 
 /* "[--json]" and nothing else. */

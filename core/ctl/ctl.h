@@ -50,6 +50,10 @@ void ctl_print_problems(const struct conf_problems *p);
 /* "posternctl: …" and a line end, to standard error. Returns CTL_FAILED. */
 int ctl_fail(const char *fmt, ...) PST_PRINTF(1, 2);
 
+/* The user was changed in a way that may end sessions: a server that runs is told. That none does is no
+ * fault. */
+void ctl_tell_changed(const struct ctl *c, struct pst_str user);
+
 /* The commands, by file. */
 int ctl_config_check(struct ctl *c, int argc, char **argv);
 int ctl_config_show(struct ctl *c, int argc, char **argv);

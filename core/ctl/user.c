@@ -316,6 +316,8 @@ set_enabled(struct ctl *c, int argc, char **argv, const struct option *options, 
 		                r.auth->user_enable(plugin_self(r.plugin), r.user.whole, enabled,
 		                                    pst_str_c(r.reason), &r.err),
 		                enabled ? "enabled" : "disabled");
+	if (status == CTL_OK && !enabled)
+		ctl_tell_changed(c, r.user.whole);
 	close_backend(&r);
 	return status;
 }
@@ -344,6 +346,8 @@ ctl_user_delete(struct ctl *c, int argc, char **argv)
 		status =
 			finish(&r, r.auth->user_delete(plugin_self(r.plugin), r.user.whole, &r.err),
 		               "deleted; mail is not touched");
+	if (status == CTL_OK)
+		ctl_tell_changed(c, r.user.whole);
 	close_backend(&r);
 	return status;
 }

@@ -13,7 +13,7 @@
 
 #include <postern/str.h>
 
-#define CHANGES_ROWS 256
+#define CHANGES_ROWS 4096 /* more than the clerk writes between two ticks of a mail worker */
 
 enum change_kind {
 	CHANGE_END = 1, /* the sessions of the user end; a session that is ended deletes nothing */
