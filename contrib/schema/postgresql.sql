@@ -108,3 +108,62 @@ CREATE TABLE IF NOT EXISTS activity (
 	FOREIGN KEY (domain, local_part) REFERENCES users (domain, local_part)
 		ON UPDATE CASCADE ON DELETE CASCADE
 );
+
+-- What changes is told to the server at once (NOTIFY postern), which then looks again at sessions that
+-- are open: 'user NAME', 'domain NAME' or, of anybody, 'all'. Nobody hears of a transaction that fails.
+CREATE OR REPLACE FUNCTION postern_tell(what TEXT, local_part TEXT, domain TEXT) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	name TEXT := concat_ws('@', local_part, nullif(domain, ''));
+BEGIN
+	-- A notification has room for 8000 octets, and must not make a change fail.
+	PERFORM pg_notify('postern', CASE WHEN octet_length(name) > 7000 THEN 'all'
+	                                  ELSE what || ' ' || name END);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		PERFORM pg_notify('postern', 'all');
+		RETURN NULL;
+	END IF;
+	CASE TG_TABLE_NAME
+	WHEN 'domains' THEN
+		PERFORM postern_tell('domain', NULL, OLD.name);
+	WHEN 'domain_aliases' THEN
+		PERFORM postern_tell('domain', NULL, OLD.name);
+		PERFORM postern_tell('domain', NULL, OLD.domain);
+	WHEN 'aliases' THEN
+		PERFORM postern_tell('user', OLD.local_part, OLD.domain);
+		PERFORM postern_tell('user', OLD.user_local_part, OLD.user_domain);
+	ELSE
+		PERFORM postern_tell('user', OLD.local_part, OLD.domain);
+	END CASE;
+	RETURN NULL;
+END
+$$;
+
+DO $$
+DECLARE
+	tab TEXT;
+BEGIN
+	PERFORM set_config('client_min_messages', 'warning', TRUE);  -- not of what is not there yet
+	FOREACH tab IN ARRAY ARRAY['domains', 'users', 'domain_aliases', 'aliases', 'app_passwords'] LOOP
+		EXECUTE format('DROP TRIGGER IF EXISTS postern_updated ON %I', tab);
+		EXECUTE format('DROP TRIGGER IF EXISTS postern_deleted ON %I', tab);
+		EXECUTE format('DROP TRIGGER IF EXISTS postern_emptied ON %I', tab);
+		EXECUTE format('CREATE TRIGGER postern_deleted AFTER DELETE ON %I FOR EACH ROW '
+		               'EXECUTE FUNCTION postern_changed()', tab);
+		EXECUTE format('CREATE TRIGGER postern_emptied AFTER TRUNCATE ON %I '
+		               'EXECUTE FUNCTION postern_changed()', tab);
+		-- The server itself writes last_used, which is no news.
+		EXECUTE format('CREATE TRIGGER postern_updated AFTER UPDATE %s ON %I FOR EACH ROW '
+		               'WHEN (OLD.* IS DISTINCT FROM NEW.*) '
+		               'EXECUTE FUNCTION postern_changed()',
+		               CASE tab WHEN 'app_passwords' THEN
+		                       'OF domain, local_part, prefix, password, allow_nets, expires'
+		               ELSE '' END, tab);
+	END LOOP;
+END
+$$;
