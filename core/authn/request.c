@@ -245,7 +245,7 @@ answer(struct request *r)
 	start_log(r);
 	if (forward_is_late(r))
 		return;
-	if (is_user && r->wire.password.n > 0 && !has_nul(&r->wire))
+	if (is_user && r->wire.password.n > 0 && r->wire.authzid.n == 0 && !has_nul(&r->wire))
 		authenticate(r);
 	else
 		refuse_impossible(r);

@@ -114,6 +114,15 @@ static const struct pst_conf_key tls_keys[] = {
 	  "than ECDHE do not work: the private keys only sign." },
 	{ "ticket_lifetime", PST_CONF_TIME(struct tls_settings, ticket_lifetime), "6h", MINUTE, DAY,
 	  NULL, "How long a client may take up an earlier TLS session without a full handshake." },
+	{ "client_ca", PST_CONF_READ_PATH(struct tls_settings, client_ca), "", 0, 4000, NULL,
+	  "A file with the certificates (PEM) of the authorities whose clients may log in by "
+	  "certificate: AUTH EXTERNAL, which auth.mechanisms must name. Only where it is set are "
+	  "clients asked for a certificate; one without goes on as ever. It is read at start and at "
+	  "each reload." },
+	{ "client_name", PST_CONF_CHOICE(struct tls_settings, client_name), "email", 0, 0,
+	  "email|cn|dns",
+	  "Which name in a client's certificate is the user's: the first e-mail address or the "
+	  "first DNS name of its alternative names, or its subject's common name." },
 	{ .key = NULL },
 };
 
@@ -165,10 +174,21 @@ static const struct pst_conf_key auth_keys[] = {
 	  "counts only as long as the same hash is stored. 0: nothing is remembered." },
 	{ "verified_age", PST_CONF_TIME(struct auth_settings, verified_age), "24h", SECOND,
 	  14 * DAY, NULL, "How long that is remembered." },
-	{ "mechanisms", PST_CONF_TEXT(struct auth_settings, mechanisms), "USER PLAIN LOGIN", 1, 400,
+	{ "mechanisms", PST_CONF_TEXT(struct auth_settings, mechanisms), "USER PLAIN LOGIN", 0, 400,
 	  NULL,
 	  "The ways to log in that are offered, where the connection allows them: a list of USER, "
-	  "PLAIN, LOGIN." },
+	  "PLAIN, LOGIN (a password, checked against any scheme); APOP, CRAM-MD5 (old, and only for "
+	  "passwords that are stored as they are); SCRAM-SHA-1, SCRAM-SHA-256, and over TLS "
+	  "SCRAM-SHA-1-PLUS, SCRAM-SHA-256-PLUS (for passwords stored in that scheme, or as they "
+	  "are); and over TLS EXTERNAL (by certificate, see tls.client_ca), OAUTHBEARER, XOAUTH2 (a "
+	  "token, which a backend must be able to check); ANONYMOUS (see anonymous). postern(8) "
+	  "says what each protects. Without TLS none is offered, unless the listener's "
+	  "plaintext_login is on." },
+	{ "anonymous", PST_CONF_TEXT(struct auth_settings, anonymous), "", 0, 1000, NULL,
+	  "Whose maildrop anonymous clients read (AUTH ANONYMOUS, which mechanisms must name): a "
+	  "list of users, at most one of a domain. A client gets that one whose domain is the "
+	  "server name that it asked for in TLS, or the end of it; else the one of default_domain. "
+	  "It cannot delete." },
 	{ "master_backends", PST_CONF_TEXT(struct auth_settings, master_backends), "", 0, 1000,
 	  NULL,
 	  "The auth plugins that know master users, who log in for others with a password of their "

@@ -60,7 +60,12 @@ struct tls_settings {
 	int64_t check_interval; /* age of a loaded certificate at which its files are looked at */
 	const char *priority;   /* GnuTLS priority string */
 	int64_t ticket_lifetime;
+	const char *client_ca; /* file of the CAs of clients' certificates; "": none is asked for */
+	int64_t client_name;   /* enum client_name */
 };
+
+/* Which name of a client's certificate is the user's. */
+enum client_name { CLIENT_NAME_EMAIL, CLIENT_NAME_CN, CLIENT_NAME_DNS };
 
 enum rehash { REHASH_OFF, REHASH_REPORT, REHASH_ON };
 
@@ -79,7 +84,8 @@ struct auth_settings {
 	int64_t rehash;        /* enum rehash */
 	int64_t verified_size; /* octets; 0: passwords are not remembered */
 	int64_t verified_age;
-	const char *mechanisms;       /* names, separated by spaces */
+	const char *mechanisms; /* names, separated by spaces (credentials/mechanism.h) */
+	const char *anonymous;  /* user names, separated by spaces */
 	const char *master_backends;  /* as backends; "": nobody logs in for another */
 	const char *master_separator; /* between the user and the master; "": none */
 	bool master_read_only;

@@ -10,6 +10,7 @@
 #include "config/system.h"
 #include "config/table.h"
 #include "credentials/chain.h"
+#include "credentials/mechanism.h"
 #include "ctl/ctl.h"
 #include "ctl/sections.h"
 #include "plugin/check.h"
@@ -86,6 +87,7 @@ ctl_config_check(struct ctl *c, int argc, char **argv)
 	if (unread == 0) { /* else what follows would be noise */
 		check_system(c);
 		chain_check_settings(&c->settings, &c->texts, &c->problems);
+		mechanism_check_settings(&c->settings, &c->texts, &c->problems);
 		plugin_check_all(&c->settings, &c->texts, &c->problems);
 	}
 	if (c->problems.n == 0 && wants_connect)

@@ -99,6 +99,7 @@ static const struct field handoff[] = {
 	STR(wire_handoff, user, WIRE_USER),
 	STR(wire_handoff, ticket, WIRE_TICKET),
 	STR(wire_handoff, input, WIRE_INPUT),
+	U32(wire_handoff, offered),
 	BOOL(wire_handoff, tls),
 	END,
 };

@@ -32,7 +32,7 @@ struct wire_auth_request {
 	uint32_t row; /* of the scoreboard */
 	struct pst_str sid;
 	struct pst_str mechanism;
-	struct pst_str user;
+	struct pst_str user; /* empty where it stands in the response */
 	struct pst_str password;
 	struct pst_str remote_ip, local_ip;
 	struct pst_str sni;
@@ -42,7 +42,7 @@ struct wire_auth_request {
 
 	/* Mechanisms other than those with a password. */
 	bool has_response;
-	struct pst_str response;  /* the client's first; APOP: the digest, CRAM-MD5: its only one */
+	struct pst_str response;  /* the client's first; APOP, CRAM-MD5: the digest */
 	struct pst_str challenge; /* APOP: the greeting's timestamp; CRAM-MD5: what was sent */
 	struct pst_str binding;   /* tls-exporter; empty: none to be had */
 	bool binding_offered;     /* the -PLUS mechanisms were in CAPA */
@@ -69,7 +69,7 @@ struct wire_auth_reply {
 	bool ok;
 	uint8_t kind;          /* enum pst_err_kind where not ok */
 	uint32_t delay_ms;     /* to wait before the client is told */
-	struct pst_str user;   /* the session's name, where ok */
+	struct pst_str user;   /* the session's name, where ok; else who it is about, or empty */
 	struct pst_str text;   /* for the client; empty: the kind's own text */
 	struct pst_str ticket; /* sealed, where ok */
 	struct pst_str master; /* where ok: who logged in for the user, or empty; for the log */
@@ -111,7 +111,8 @@ struct wire_handoff {
 	struct pst_str user;      /* for the log until the ticket is open */
 	struct pst_str ticket;
 	struct pst_str input;
-	bool tls; /* the descriptor is a relay: octets sent on it are encrypted by login */
+	uint32_t offered; /* the mechanisms that were (credentials/mechanism.h): for CAPA */
+	bool tls;         /* the descriptor is a relay: octets sent on it are encrypted by login */
 };
 
 enum wire_order {

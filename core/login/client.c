@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "login/exchange.h"
 #include "pop3/reply.h"
 
 struct pst_log
@@ -41,6 +42,7 @@ client_free(struct client *c)
 	pst_assert(c->phase != PHASE_FREED);
 	c->phase = PHASE_FREED;
 	handoff_forget(c);
+	exchange_drop(c);
 	deadline_clear(&c->deadline);
 	relay_free(c->relay);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
@@ -51,6 +53,7 @@ client_free(struct client *c)
 	pst_buf_clear(&c->in);
 	pst_buf_clear(&c->out);
 	free(c->verdict);
+	free(c->cert_name);
 	if (c->owns_row)
 		board_free(l->env->board, c->row);
 	if (c->prev != NULL)
@@ -112,6 +115,7 @@ client_close(struct client *c)
 	wait_for(c, c->phase == PHASE_RELAY ? WAIT_STALLED : WAIT_LINGER);
 	c->phase = PHASE_CLOSING;
 	handoff_forget(c);
+	exchange_drop(c);
 	pst_buf_clear(&c->in);
 	closing_step(c);
 }
@@ -131,17 +135,58 @@ static void
 greet(struct client *c)
 {
 	struct login *l = c->login;
+	char challenge[ATTEMPT_CHALLENGE + 1];
 	struct pst_err err;
 
 	c->phase = PHASE_DIALOG;
+	dialog_greeting(&c->dialog, challenge);
 	pst_buf_reset(&l->reply);
-	(void)pop3_reply_ok(&l->reply, &err, "%s", l->env->settings->login.greeting);
+	(void)pop3_reply_ok(&l->reply, &err, "%s%s", l->env->settings->login.greeting, challenge);
 	client_settle(c, client_send(c, pst_buf_view(&l->reply)), DIALOG_MORE);
+}
+
+/* One that does not count is no reason to send the client away: it may have a password too. */
+static void
+look_at_certificate(struct client *c)
+{
+	const struct pst_log log = client_log(c);
+	char name[TLS_CLIENT_MAX + 1];
+	struct pst_err err;
+
+	if (tls_stream_client(c->tls, name, &err) != 0)
+		pst_log_info(&log, "login.certificate", "reason=\"%s\"", err.text);
+	else if (name[0] != '\0')
+		c->cert_name = pst_strdup(name);
+}
+
+/* What the session can be used for beside secrecy: asked only for mechanisms that are on. */
+static struct mechanism_facts
+look_at_session(struct client *c)
+{
+	const uint32_t on = c->login->mechanisms;
+	struct mechanism_facts facts = c->dialog.facts;
+	uint8_t binding[TLS_BINDING_MAX];
+	char name[TLS_NAME_MAX + 1];
+
+	facts.tls = true;
+	if ((on & (MECH_BIT(MECH_SCRAM_SHA_256_PLUS) | MECH_BIT(MECH_SCRAM_SHA_1_PLUS))) != 0)
+		facts.has_binding = tls_stream_binding(c->tls, binding) > 0;
+	if ((on & MECH_BIT(MECH_EXTERNAL)) != 0) {
+		look_at_certificate(c);
+		facts.has_certificate = c->cert_name != NULL;
+	}
+	if ((on & MECH_BIT(MECH_ANONYMOUS)) != 0) {
+		tls_stream_name(c->tls, name);
+		facts.has_guest =
+			mechanism_guest(&c->login->env->settings->auth, pst_str_c(name)).n > 0;
+	}
+	return facts;
 }
 
 static void
 handshake_step(struct client *c)
 {
+	struct mechanism_facts facts;
 	struct pst_err err = { .kind = PST_E_CLIENT, .text = "" };
 
 	slot_doing(c->login->env->self, PST_LIT("TLS handshake"));
@@ -160,11 +205,13 @@ handshake_step(struct client *c)
 		return;
 	}
 	atomic_store(&c->login->env->board->row[c->row].tls, 1);
-	if (c->dialog.tls) {
+	facts = look_at_session(c);
+	if (c->dialog.facts.tls) {
+		dialog_tls(&c->dialog, &facts);
 		greet(c);
 		return;
 	}
-	dialog_tls(&c->dialog);
+	dialog_tls(&c->dialog, &facts);
 	c->phase = PHASE_DIALOG;
 	client_settle(c, IO_OK, DIALOG_MORE);
 }
@@ -221,6 +268,9 @@ grant(struct client *c)
 		break;
 	case DIALOG_ATTEMPT:
 		handoff_attempt(c);
+		break;
+	case DIALOG_RESPONSE:
+		exchange_answered(c);
 		break;
 	case DIALOG_STLS:
 		begin_handshake(c);
@@ -438,7 +488,7 @@ client_shut_down(struct client *c)
 	case PHASE_DIALOG:
 	case PHASE_ATTEMPT:
 	case PHASE_PENALTY:
-		if (c->dialog.tls &&
+		if (c->dialog.facts.tls &&
 		    c->tls == NULL) { /* nothing can be said before the handshake */
 			client_free(c);
 			break;

@@ -32,6 +32,7 @@
 
 struct asker;
 struct client;
+struct exchange;
 struct login;
 struct relay;
 struct tls_server;
@@ -71,6 +72,7 @@ struct login {
 	struct client *clients;                        /* all */
 	struct client *waiting[LOGIN_WAITING_BUCKETS]; /* for an auth worker, by request */
 	size_t client_count;
+	uint32_t mechanisms; /* MECH_BIT of those that the settings name */
 	uint64_t request;
 	uint32_t next_mail;
 	size_t closed; /* connections, since memory was given back */
@@ -115,7 +117,9 @@ struct client {
 	struct tls_stream *tls;
 	struct relay *relay;
 	struct verdict *verdict;
-	const char *mechanism; /* of the attempt under way */
+	struct exchange *exchange;   /* an attempt of several messages, or NULL */
+	char *cert_name;             /* whom the client's certificate names, or NULL */
+	enum mechanism_id mechanism; /* of the attempt under way */
 	struct dialog dialog;
 	struct pst_buf in;  /* a line without its end, or commands that wait for an answer */
 	struct pst_buf out; /* what the socket did not take */
@@ -194,6 +198,10 @@ void handoff_failed(struct client *c, const struct pst_err *why, const char *tex
                     int64_t delay_ms);
 /* Tells the client the verdict that waited. */
 void handoff_tell(struct client *c);
+/* c waits for an auth worker's reply to the request of that number, which is yet to be sent. */
+uint64_t handoff_wait(struct client *c);
+/* What an auth worker says of the attempt: the hand-off, or a refusal. */
+void handoff_finish(struct client *c, const struct wire_auth_reply *reply);
 /* No longer waits for an auth worker. */
 void handoff_forget(struct client *c);
 /* A message from an auth worker, or from the master in its place. */

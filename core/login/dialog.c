@@ -2,18 +2,24 @@
 /* The AUTHORIZATION state; see dialog.h. */
 #include "login/dialog.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "credentials/base64.h"
 #include "pop3/command.h"
 #include "pop3/reply.h"
 
-#define OUT_HIGH 8192 /* replies that wait before more commands are looked at */
+#define OUT_HIGH 8192       /* replies that wait before more commands are looked at */
+#define CHALLENGE_PIECE 768 /* octets, a multiple of three */
 
 void
 dialog_init(struct dialog *d, const struct dialog_rules *rules, bool tls)
 {
-	*d = (struct dialog){ .rules = rules, .tls = tls };
+	*d = (struct dialog){ .rules = rules,
+		              .facts = { .tls = tls,
+		                         .plaintext_login = rules->plaintext_login,
+		                         .has_guest = rules->has_guest } };
 }
 
 void
@@ -21,6 +27,7 @@ dialog_forget_attempt(struct dialog *d)
 {
 	attempt_destroy(d->attempt);
 	d->attempt = NULL;
+	attempt_wipe_str(&d->response);
 }
 
 static void
@@ -30,8 +37,8 @@ end_exchange(struct dialog *d)
 	d->sasl = NULL;
 }
 
-static void
-set_user(struct dialog *d, struct pst_str user)
+void
+dialog_set_user(struct dialog *d, struct pst_str user)
 {
 	free(d->user);
 	d->user = user.n == 0 ? NULL : pst_str_dup(user);
@@ -42,28 +49,53 @@ dialog_clear(struct dialog *d)
 {
 	dialog_forget_attempt(d);
 	end_exchange(d);
-	set_user(d, (struct pst_str){ "", 0 });
+	dialog_set_user(d, (struct pst_str){ "", 0 });
+	free(d->challenge);
+	d->challenge = NULL;
 }
 
 void
-dialog_tls(struct dialog *d)
+dialog_tls(struct dialog *d, const struct mechanism_facts *facts)
 {
 	dialog_clear(d);
-	d->tls = true;
+	d->facts = *facts;
 	d->may_pass = false;
+	d->is_asked = false;
 	d->is_skipping = false;
 }
+
+/* ---- What is offered ---- */
 
 static bool
 may_login(const struct dialog *d)
 {
-	return d->tls || d->rules->plaintext_login;
+	return d->facts.tls || d->facts.plaintext_login;
 }
 
 static bool
 may_stls(const struct dialog *d)
 {
-	return d->rules->can_stls && !d->tls;
+	return d->rules->can_stls && !d->facts.tls;
+}
+
+/* APOP answers the greeting, which is void after STLS. */
+uint32_t
+dialog_offer(const struct dialog *d)
+{
+	return mechanism_offer(d->rules->mechanisms, &d->facts) &
+	       ~(d->challenge == NULL ? MECH_BIT(MECH_APOP) : 0);
+}
+
+void
+dialog_greeting(struct dialog *d, char out[ATTEMPT_CHALLENGE + 1])
+{
+	out[0] = '\0';
+	if ((mechanism_offer(d->rules->mechanisms, &d->facts) & MECH_BIT(MECH_APOP)) == 0)
+		return;
+	if (d->challenge == NULL)
+		d->challenge = pst_alloc(ATTEMPT_CHALLENGE);
+	attempt_make_challenge(d->challenge);
+	(void)snprintf(out, ATTEMPT_CHALLENGE + 1, " %s", d->challenge);
 }
 
 /* The same for every name: it depends on the connection alone. */
@@ -75,11 +107,25 @@ refuse_cleartext(struct pst_err *err)
 	                   "port 995)");
 }
 
+/* Whether the client may log in by it; err where not. */
+static int
+need_offer(const struct dialog *d, enum mechanism_id id, struct pst_err *err)
+{
+	if (!may_login(d))
+		return refuse_cleartext(err);
+	if ((dialog_offer(d) & MECH_BIT(id)) == 0)
+		return pst_err_set(err, PST_E_CLIENT, "%s is not offered here",
+		                   mechanisms[id].name);
+	return 0;
+}
+
+/* ---- Commands ---- */
+
 /* The attempt is complete. */
 static int
 submit(struct dialog *d)
 {
-	set_user(d, (struct pst_str){ d->attempt->user, d->attempt->user_n });
+	dialog_set_user(d, (struct pst_str){ d->attempt->user, d->attempt->user_n });
 	d->may_pass = false;
 	d->step = DIALOG_ATTEMPT;
 	return 0;
@@ -89,14 +135,17 @@ static int
 cmd_capa(void *session, const struct pop3_args *args, struct pst_err *err)
 {
 	struct dialog *d = session;
+	const uint32_t offer = dialog_offer(d);
+	char list[MECH_LIST_MAX];
 	const struct pop3_facts facts = {
 		.state = POP3_AUTH,
 		.stls = may_stls(d),
-		.user = may_login(d),
-		.sasl = may_login(d) ? SASL_MECHANISMS : "",
+		.user = (offer & MECH_BIT(MECH_USER)) != 0,
+		.sasl = list,
 	};
 
 	(void)args;
+	mechanism_list(offer, list);
 	return pop3_reply_capa(d->out, &facts, err);
 }
 
@@ -107,7 +156,7 @@ cmd_stls(void *session, const struct pop3_args *args, struct pst_err *err)
 	struct dialog *d = session;
 
 	(void)args;
-	if (d->tls)
+	if (d->facts.tls)
 		return pst_err_set(err, PST_E_CLIENT, "TLS is on already");
 	if (!d->rules->can_stls)
 		return pst_err_set(err, PST_E_CLIENT, "TLS is not offered here");
@@ -121,11 +170,11 @@ cmd_user(void *session, const struct pop3_args *args, struct pst_err *err)
 	struct dialog *d = session;
 
 	d->may_pass = false;
-	if (!may_login(d))
-		return refuse_cleartext(err);
+	if (need_offer(d, MECH_USER, err) != 0)
+		return -1;
 	if (args->text.n > WIRE_USER)
 		return pst_err_set(err, PST_E_CLIENT, "user name too long");
-	set_user(d, args->text);
+	dialog_set_user(d, args->text);
 	d->may_pass = true;
 	return pop3_reply_ok(d->out, err, "send PASS");
 }
@@ -135,37 +184,42 @@ cmd_pass(void *session, const struct pop3_args *args, struct pst_err *err)
 {
 	struct dialog *d = session;
 
-	if (!may_login(d))
-		return refuse_cleartext(err);
+	if (need_offer(d, MECH_USER, err) != 0)
+		return -1;
 	if (!d->may_pass)
 		return pst_err_set(err, PST_E_CLIENT, "send USER first");
 	d->attempt = pst_new(struct attempt);
-	attempt_set(d->attempt, "USER", pst_str_c(d->user), args->text);
+	attempt_set(d->attempt, MECH_USER, pst_str_c(d->user), args->text);
 	return submit(d);
 }
 
 static int
 cmd_apop(void *session, const struct pop3_args *args, struct pst_err *err)
 {
-	(void)session, (void)args;
-	return pst_err_set(err, PST_E_CLIENT, "APOP is not offered here");
+	struct dialog *d = session;
+
+	if (need_offer(d, MECH_APOP, err) != 0)
+		return -1;
+	d->attempt = pst_new(struct attempt);
+	attempt_set_response(d->attempt, MECH_APOP, args->text, args->text2);
+	(void)snprintf(d->attempt->challenge, sizeof(d->attempt->challenge), "%s", d->challenge);
+	return submit(d);
 }
 
 /* What Outlook asks for with a bare AUTH. */
 static int
 list_mechanisms(struct dialog *d, struct pst_err *err)
 {
-	const char *p = SASL_MECHANISMS;
+	char list[MECH_LIST_MAX];
+	const char *rest = list;
+	struct pst_str name;
 
+	mechanism_list(dialog_offer(d), list);
 	if (pop3_reply_ok(d->out, err, "mechanisms follow") != 0)
 		return -1;
-	while (*p != '\0') {
-		size_t n = strcspn(p, " ");
-
-		if (pst_buf_addf(d->out, err, "%.*s\r\n", (int)n, p) != 0)
+	while (settings_next_word(&rest, &name))
+		if (pst_buf_addf(d->out, err, "%.*s\r\n", PST_ARG(name)) != 0)
 			return -1;
-		p += n + (p[n] == ' ');
-	}
 	return pst_buf_add(d->out, PST_LIT(".\r\n"), err);
 }
 
@@ -190,15 +244,18 @@ static int
 cmd_auth(void *session, const struct pop3_args *args, struct pst_err *err)
 {
 	struct dialog *d = session;
+	enum mechanism_id id = mechanism_find(args->text);
 	struct attempt *a;
 
 	if (!may_login(d))
 		return refuse_cleartext(err);
 	if (args->text.p == NULL)
 		return list_mechanisms(d, err);
-	d->sasl = sasl_create(args->text);
-	if (d->sasl == NULL)
+	if (id == MECH_COUNT || mechanisms[id].start == MECH_COMMAND)
 		return pst_err_set(err, PST_E_CLIENT, "unknown mechanism");
+	if (need_offer(d, id, err) != 0)
+		return -1;
+	d->sasl = sasl_create(id);
 	d->may_pass = false;
 	a = pst_new(struct attempt);
 	return after_exchange(d, sasl_begin(d->sasl, args->text2, a, err), a, err);
@@ -245,6 +302,18 @@ take_sasl_line(struct dialog *d, struct pst_str line, struct pst_err *err)
 	return after_exchange(d, sasl_line(d->sasl, line, a, err), a, err);
 }
 
+/* The answer to an auth worker's challenge. One that is none is for the worker to hear of too. */
+static void
+take_response(struct dialog *d, struct pst_str line)
+{
+	struct pst_err err;
+
+	d->is_asked = false;
+	d->step = DIALOG_RESPONSE;
+	if (sasl_decode(line, &d->response, &err) != 0)
+		d->response = (struct pst_str){ NULL, 0 };
+}
+
 static void
 take_line(struct dialog *d, struct pst_str line)
 {
@@ -253,6 +322,10 @@ take_line(struct dialog *d, struct pst_str line)
 	struct pst_err err;
 	int rc;
 
+	if (d->is_asked) {
+		take_response(d, line);
+		return;
+	}
 	if (d->sasl != NULL)
 		rc = take_sasl_line(d, line, &err);
 	else
@@ -267,10 +340,14 @@ take_long_line(struct dialog *d)
 {
 	struct pst_err err;
 
+	d->is_skipping = true;
+	if (d->is_asked) {
+		take_response(d, PST_LIT("*"));
+		return;
+	}
 	pst_err_set(&err, PST_E_CLIENT, "line too long");
 	end_exchange(d);
 	refuse(d, &err);
-	d->is_skipping = true;
 }
 
 /* False where the line's end has not come yet: all of *in was part of it. */
@@ -323,8 +400,9 @@ dialog_feed(struct dialog *d, struct pst_str *in, struct pst_buf *out)
 		}
 		if (d->is_skipping && !skip_line(d, in))
 			break;
-		have = pop3_line_next(in, d->sasl != NULL ? POP3_SASL_LINE_MAX : POP3_LINE_MAX,
-		                      &line);
+		have = pop3_line_next(
+			in, d->sasl != NULL || d->is_asked ? POP3_SASL_LINE_MAX : POP3_LINE_MAX,
+			&line);
 		if (have == POP3_LINE_MORE)
 			break;
 		if (have == POP3_LINE_TOO_LONG) {
@@ -340,6 +418,35 @@ dialog_feed(struct dialog *d, struct pst_str *in, struct pst_buf *out)
 	return d->step;
 }
 
+/* A challenge is longer than a reply line may be: each piece of it is encoded by itself. */
+static int
+add_challenge(struct pst_buf *out, struct pst_str challenge, struct pst_err *err)
+{
+	char piece[BASE64_ROOM(CHALLENGE_PIECE)];
+
+	if (pst_buf_add(out, PST_LIT("+ "), err) != 0)
+		return -1;
+	while (challenge.n > 0) {
+		size_t n = challenge.n < CHALLENGE_PIECE ? challenge.n : CHALLENGE_PIECE;
+		size_t len = base64_encode(challenge.p, n, BASE64_PADDED, piece);
+
+		if (pst_buf_add(out, (struct pst_str){ piece, len }, err) != 0)
+			return -1;
+		challenge = (struct pst_str){ challenge.p + n, challenge.n - n };
+	}
+	return pst_buf_add(out, PST_LIT("\r\n"), err);
+}
+
+enum dialog_step
+dialog_challenge(struct dialog *d, struct pst_str challenge, struct pst_buf *out)
+{
+	struct pst_err err;
+
+	dialog_forget_attempt(d);
+	d->is_asked = true;
+	return add_challenge(out, challenge, &err) == 0 ? DIALOG_MORE : DIALOG_CLOSE;
+}
+
 enum dialog_step
 dialog_failed(struct dialog *d, const struct pst_err *why, const char *text, struct pst_buf *out)
 {
@@ -347,6 +454,7 @@ dialog_failed(struct dialog *d, const struct pst_err *why, const char *text, str
 	bool is_last;
 
 	dialog_forget_attempt(d);
+	d->is_asked = false;
 	/* Whatever the reason: many attempts in one connection are no user's. */
 	is_last = ++d->auth_failures >= d->rules->max_auth_failures;
 	if (is_last && why->kind == PST_E_AUTH)

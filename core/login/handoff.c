@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "ipc/channel.h"
 #include "login/client.h"
+#include "login/exchange.h"
 #include "login/policy.h"
 
 /* ---- Those that wait for an auth worker ---- */
@@ -20,8 +21,8 @@ bucket_of(struct login *l, uint64_t request)
 	return &l->waiting[request % LOGIN_WAITING_BUCKETS];
 }
 
-static void
-remember(struct client *c)
+uint64_t
+handoff_wait(struct client *c)
 {
 	struct client **b;
 
@@ -29,6 +30,9 @@ remember(struct client *c)
 	b = bucket_of(c->login, c->request);
 	c->next_waiting = *b;
 	*b = c;
+	c->phase = PHASE_ATTEMPT;
+	deadline_set(&c->login->waits[WAIT_AUTH], &c->deadline, login_now(c->login));
+	return c->request;
 }
 
 void
@@ -62,15 +66,21 @@ send_request(struct client *c, struct pst_err *err)
 {
 	struct login *l = c->login;
 	const struct attempt *a = c->dialog.attempt;
+	struct tls_facts facts = { .number = 0 };
+	uint8_t binding[TLS_BINDING_MAX];
 	char name[TLS_NAME_MAX + 1] = "";
 	char local[PST_ADDR_TEXT];
 	struct wire_auth_request m = {
 		.login_slot = l->env->slot,
 		.row = c->row,
 		.sid = pst_str_c(c->sid),
-		.mechanism = pst_str_c(a->mechanism),
+		.mechanism = pst_str_c(mechanisms[a->mechanism].name),
 		.user = { a->user, a->user_n },
 		.password = { a->password, a->password_n },
+		.authzid = { a->authzid, a->authzid_n },
+		.has_response = a->response.p != NULL,
+		.response = a->response,
+		.challenge = pst_str_c(a->challenge),
 		.remote_ip = pst_str_c(c->peer),
 		.listener = pst_str_c(c->listener->settings->name),
 		.tls = c->tls != NULL,
@@ -80,9 +90,18 @@ send_request(struct client *c, struct pst_err *err)
 
 	local_address(c->fd, local);
 	m.local_ip = pst_str_c(local);
-	if (c->tls != NULL)
+	if (c->tls != NULL) {
 		tls_stream_name(c->tls, name);
+		tls_stream_facts(c->tls, &facts);
+		m.tls_version = facts.number;
+		m.cert_name = pst_str_c(c->cert_name);
+	}
 	m.sni = pst_str_c(name);
+	if (c->dialog.facts.has_binding) {
+		m.binding.n = tls_stream_binding(c->tls, binding);
+		m.binding.p = (const char *)binding;
+		m.binding_offered = true;
+	}
 	n = wire_auth_request_encode(&m, l->env->incarnation, c->request, l->message);
 	if (n == 0)
 		return pst_err_set(err, PST_E_AUTH, "the request does not fit into a message");
@@ -113,7 +132,7 @@ handoff_attempt(struct client *c)
 		handoff_failed(c, &err, NULL, l->env->settings->auth.failure_delay);
 		return;
 	}
-	remember(c);
+	(void)handoff_wait(c);
 	set_row_user(c, c->dialog.user);
 	board_own(l->env->board, c->row, SESSION_AUTH, WORKER_LOGIN, l->env->slot);
 	rc = send_request(c, &err);
@@ -123,10 +142,7 @@ handoff_attempt(struct client *c)
 		if (err.kind == PST_E_PERM)
 			err.kind = PST_E_TEMP;
 		handoff_failed(c, &err, NULL, 0);
-		return;
 	}
-	c->phase = PHASE_ATTEMPT;
-	deadline_set(&l->waits[WAIT_AUTH], &c->deadline, login_now(l));
 }
 
 /* ---- A refusal ---- */
@@ -145,7 +161,7 @@ handoff_failed(struct client *c, const struct pst_err *why, const char *text, in
 	dialog_forget_attempt(&c->dialog);
 	/* The server's own words are for the log alone; an auth worker has logged its own. */
 	pst_log_info(&log, "login.failed", "reason=%s mech=%s took_ms=%" PRId64 "%s%s%s",
-	             reasons[why->kind], c->mechanism, pst_now_ms() - c->began_ms,
+	             reasons[why->kind], mechanisms[c->mechanism].name, pst_now_ms() - c->began_ms,
 	             why->text[0] == '\0' ? "" : " text=\"", why->text,
 	             why->text[0] == '\0' ? "" : "\"");
 	if (c->verdict == NULL)
@@ -166,6 +182,10 @@ handoff_tell(struct client *c)
 	struct verdict *v = c->verdict;
 	enum dialog_step step;
 
+	if (v == NULL) { /* it is a challenge that had to wait */
+		exchange_ask(c);
+		return;
+	}
 	c->verdict = NULL;
 	c->phase = PHASE_DIALOG;
 	board_own(l->env->board, c->row, SESSION_LOGIN, WORKER_LOGIN, l->env->slot);
@@ -243,6 +263,7 @@ pass_on(struct client *c, const struct wire_auth_reply *reply, struct pst_str in
 		.user = reply->user,
 		.ticket = reply->ticket,
 		.input = input,
+		.offered = dialog_offer(&c->dialog),
 		.tls = c->tls != NULL,
 	};
 	size_t n = wire_handoff_encode(&m, l->env->incarnation, ++l->request, l->message);
@@ -306,8 +327,8 @@ log_ok(const struct client *c, struct pst_str user)
 	if (c->tls != NULL)
 		tls_stream_facts(c->tls, &facts);
 	pst_log_info(&log, "login.ok", "mech=%s tls=%s cipher=%s resumed=%s took_ms=%" PRId64,
-	             c->mechanism, facts.version, facts.cipher, facts.resumed ? "yes" : "no",
-	             pst_now_ms() - c->began_ms);
+	             mechanisms[c->mechanism].name, facts.version, facts.cipher,
+	             facts.resumed ? "yes" : "no", pst_now_ms() - c->began_ms);
 }
 
 /* The kind comes from another process: what is no kind is a failure that passes. */
@@ -315,6 +336,24 @@ static enum pst_err_kind
 kind_of(uint8_t kind)
 {
 	return kind >= PST_E_TEMP && kind < PST_E_CLOSED ? (enum pst_err_kind)kind : PST_E_TEMP;
+}
+
+void
+handoff_finish(struct client *c, const struct wire_auth_reply *reply)
+{
+	struct pst_err err = { .text = "" };
+
+	if (!reply->ok) {
+		char text[WIRE_TEXT + 1];
+
+		(void)snprintf(text, sizeof(text), "%.*s", PST_ARG(reply->text));
+		err.kind = kind_of(reply->kind);
+		handoff_failed(c, &err, text, reply->delay_ms);
+		return;
+	}
+	log_ok(c, reply->user);
+	if (hand_over(c, reply, &err) != 0)
+		handoff_failed(c, &err, NULL, 0);
 }
 
 void
@@ -333,16 +372,12 @@ handoff_reply(struct login *l, struct pst_str data)
 	if (c == NULL) /* it hung up, ran out of time, or was a client of the worker before */
 		return;
 	handoff_forget(c);
-	if (!reply.ok) {
-		char text[WIRE_TEXT + 1];
-
-		(void)snprintf(text, sizeof(text), "%.*s", PST_ARG(reply.text));
-		err.kind = kind_of(reply.kind);
-		err.text[0] = '\0';
-		handoff_failed(c, &err, text, reply.delay_ms);
-		return;
+	if (!reply.ok && reply.user.n > 0) { /* who it is stood in the response */
+		dialog_set_user(&c->dialog, reply.user);
+		set_row_user(c, c->dialog.user);
 	}
-	log_ok(c, reply.user);
-	if (hand_over(c, &reply, &err) != 0)
-		handoff_failed(c, &err, NULL, 0);
+	if (reply.more || reply.has_challenge)
+		exchange_begin(c, &reply);
+	else
+		handoff_finish(c, &reply);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PLAIN and LOGIN; see sasl.h. */
+/* What login does of each exchange; see sasl.h. */
 #include "login/sasl.h"
 
 #include <string.h>
@@ -11,71 +11,42 @@
 /* Of one response: an attempt that is longer is hopeless, but no protocol error. */
 #define RESPONSE_MAX (POP3_SASL_LINE_MAX / 4 * 3)
 
-enum wanted { WANT_MESSAGE, WANT_USER, WANT_PASSWORD };
+enum wanted { WANT_MESSAGE, WANT_USER, WANT_PASSWORD, WANT_DIGEST, WANT_RESPONSE };
 
-struct mechanism {
-	const char *name;
-	enum wanted first;
+/* By enum mechanism_start. */
+static const enum wanted first_wanted[] = {
+	[MECH_MESSAGE] = WANT_MESSAGE,
+	[MECH_QUESTIONS] = WANT_USER,
+	[MECH_CHALLENGE] = WANT_DIGEST,
+	[MECH_RESPONSE] = WANT_RESPONSE,
 };
 
-static const struct mechanism mechanisms[] = {
-	{ "PLAIN", WANT_MESSAGE },
-	{ "LOGIN", WANT_USER },
-};
-
-/* By enum wanted: nothing, "Username:", "Password:". */
-static const char *const challenges[] = { "", "VXNlcm5hbWU6", "UGFzc3dvcmQ6" };
+/* By enum wanted: nothing, "Username:", "Password:"; where it is "" there may be one of its own. */
+static const char *const challenges[] = { "", "VXNlcm5hbWU6", "UGFzc3dvcmQ6", NULL, "" };
 
 struct sasl {
-	const struct mechanism *mechanism;
+	enum mechanism_id id;
 	enum wanted wanted;
 	size_t user_n;
 	char user[WIRE_USER + 1]; /* LOGIN's first answer, cut: one octet more than may be */
+	char challenge[ATTEMPT_CHALLENGE];
+	char encoded[BASE64_ROOM(ATTEMPT_CHALLENGE) + 1];
 };
 
-static void
-copy_cut(char *out, size_t cap, size_t *n_out, struct pst_str from)
-{
-	*n_out = from.n < cap ? from.n : cap;
-	if (*n_out > 0)
-		memcpy(out, from.p, *n_out);
-}
-
-void
-attempt_set(struct attempt *a, const char *mechanism, struct pst_str user, struct pst_str password)
-{
-	a->mechanism = mechanism;
-	copy_cut(a->user, sizeof(a->user), &a->user_n, user);
-	copy_cut(a->password, sizeof(a->password), &a->password_n, password);
-	a->is_hopeless = user.n == 0 || password.n == 0 || user.n > WIRE_USER ||
-	                 password.n > WIRE_PASSWORD || pst_str_has_nul(user) ||
-	                 pst_str_has_nul(password);
-}
-
-void
-attempt_destroy(struct attempt *a)
-{
-	if (a == NULL)
-		return;
-	pst_wipe(a, sizeof(*a));
-	free(a);
-}
-
 struct sasl *
-sasl_create(struct pst_str mechanism)
+sasl_create(enum mechanism_id id)
 {
-	struct sasl *s;
-	size_t i;
+	struct sasl *s = pst_new(struct sasl);
 
-	for (i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
-		if (!pst_str_ieq(mechanism, pst_str_c(mechanisms[i].name)))
-			continue;
-		s = pst_new(struct sasl);
-		s->mechanism = &mechanisms[i];
-		s->wanted = mechanisms[i].first;
-		return s;
+	pst_assert(mechanisms[id].start != MECH_COMMAND);
+	s->id = id;
+	s->wanted = first_wanted[mechanisms[id].start];
+	if (s->wanted == WANT_DIGEST) {
+		attempt_make_challenge(s->challenge);
+		s->encoded[base64_encode(s->challenge, strlen(s->challenge), BASE64_PADDED,
+		                         s->encoded)] = '\0';
 	}
-	return NULL;
+	return s;
 }
 
 void
@@ -90,7 +61,7 @@ sasl_destroy(struct sasl *s)
 const char *
 sasl_challenge(const struct sasl *s)
 {
-	return challenges[s->wanted];
+	return s->wanted == WANT_DIGEST ? s->encoded : challenges[s->wanted];
 }
 
 /* The octets up to the next NUL off *s; false where there is none. */
@@ -119,9 +90,32 @@ take_message(struct sasl *s, struct pst_str message, struct attempt *a, struct p
 		pst_err_set(err, PST_E_CLIENT, "not a PLAIN message");
 		return SASL_BAD;
 	}
-	attempt_set(a, s->mechanism->name, user, message);
-	if (authzid.n > 0 && !pst_str_eq(authzid, user))
-		a->is_hopeless = true; /* nobody may act for another here */
+	attempt_set(a, s->id, user, message);
+	if (authzid.n > sizeof(a->authzid)) {
+		a->is_hopeless = true;
+	} else if (authzid.n > 0 && !pst_str_eq(authzid, user)) {
+		memcpy(a->authzid, authzid.p, authzid.n);
+		a->authzid_n = authzid.n;
+	}
+	return SASL_DONE;
+}
+
+/* user SP digest (RFC 2195 section 2). */
+static enum sasl_step
+take_digest(struct sasl *s, struct pst_str response, struct attempt *a, struct pst_err *err)
+{
+	const char *space = response.n == 0 ? NULL : memrchr(response.p, ' ', response.n);
+	struct pst_str user, digest;
+
+	if (space == NULL) {
+		pst_err_set(err, PST_E_CLIENT, "not a %s response", mechanisms[s->id].name);
+		return SASL_BAD;
+	}
+	user = (struct pst_str){ response.p, (size_t)(space - response.p) };
+	digest = (struct pst_str){ space + 1, response.n - user.n - 1 };
+	attempt_set_response(a, s->id, user, digest);
+	a->is_hopeless = a->is_hopeless || user.n == 0;
+	memcpy(a->challenge, s->challenge, sizeof(a->challenge));
 	return SASL_DONE;
 }
 
@@ -132,14 +126,33 @@ take_response(struct sasl *s, struct pst_str response, struct attempt *a, struct
 	case WANT_MESSAGE:
 		return take_message(s, response, a, err);
 	case WANT_USER:
-		copy_cut(s->user, sizeof(s->user), &s->user_n, response);
+		s->user_n = response.n < sizeof(s->user) ? response.n : sizeof(s->user);
+		if (s->user_n > 0)
+			memcpy(s->user, response.p, s->user_n);
 		s->wanted = WANT_PASSWORD;
 		return SASL_CHALLENGE;
+	case WANT_DIGEST:
+		return take_digest(s, response, a, err);
+	case WANT_RESPONSE:
+		attempt_set_response(a, s->id, PST_LIT(""), response);
+		return SASL_DONE;
 	case WANT_PASSWORD:
 		break;
 	}
-	attempt_set(a, s->mechanism->name, (struct pst_str){ s->user, s->user_n }, response);
+	attempt_set(a, s->id, (struct pst_str){ s->user, s->user_n }, response);
 	return SASL_DONE;
+}
+
+/* n octets of out are the response; false where text is no base64, and nothing of it is left in out. */
+static bool
+decode(struct pst_str text, uint8_t out[RESPONSE_MAX], size_t *n_out, struct pst_err *err)
+{
+	*n_out = 0;
+	if (base64_decode(text, BASE64_PADDED, out, RESPONSE_MAX, n_out))
+		return true;
+	pst_wipe(out, RESPONSE_MAX); /* what was decoded until then */
+	pst_err_set(err, PST_E_CLIENT, "not base64");
+	return false;
 }
 
 static enum sasl_step
@@ -147,13 +160,10 @@ take_base64(struct sasl *s, struct pst_str text, struct attempt *a, struct pst_e
 {
 	uint8_t response[RESPONSE_MAX];
 	enum sasl_step step;
-	size_t n = 0;
+	size_t n;
 
-	if (!base64_decode(text, BASE64_PADDED, response, sizeof(response), &n)) {
-		pst_wipe(response, sizeof(response)); /* what was decoded until then */
-		pst_err_set(err, PST_E_CLIENT, "not base64");
+	if (!decode(text, response, &n, err))
 		return SASL_BAD;
-	}
 	step = take_response(s, (struct pst_str){ (const char *)response, n }, a, err);
 	pst_wipe(response, n);
 	return step;
@@ -164,17 +174,41 @@ sasl_begin(struct sasl *s, struct pst_str initial, struct attempt *a, struct pst
 {
 	if (initial.p == NULL)
 		return SASL_CHALLENGE;
+	if (s->wanted == WANT_DIGEST) { /* RFC 4422 section 5: there is nothing yet to respond to */
+		pst_err_set(err, PST_E_CLIENT, "%s has no initial response",
+		            mechanisms[s->id].name);
+		return SASL_BAD;
+	}
 	if (pst_str_eq(initial, PST_LIT("="))) /* a response of no octets: RFC 5034 section 4 */
 		initial.n = 0;
 	return take_base64(s, initial, a, err);
 }
 
+static bool
+is_cancel(struct pst_str line, struct pst_err *err)
+{
+	if (!pst_str_eq(line, PST_LIT("*")))
+		return false;
+	pst_err_set(err, PST_E_CLIENT, "authentication cancelled");
+	return true;
+}
+
 enum sasl_step
 sasl_line(struct sasl *s, struct pst_str line, struct attempt *a, struct pst_err *err)
 {
-	if (pst_str_eq(line, PST_LIT("*"))) {
-		pst_err_set(err, PST_E_CLIENT, "authentication cancelled");
-		return SASL_BAD;
-	}
-	return take_base64(s, line, a, err);
+	return is_cancel(line, err) ? SASL_BAD : take_base64(s, line, a, err);
+}
+
+int
+sasl_decode(struct pst_str line, struct pst_str *response_out, struct pst_err *err)
+{
+	uint8_t response[RESPONSE_MAX];
+	size_t n;
+
+	if (is_cancel(line, err) || !decode(line, response, &n, err))
+		return -1;
+	*response_out = (struct pst_str){ (const char *)response, n };
+	*response_out = (struct pst_str){ pst_str_dup(*response_out), n };
+	pst_wipe(response, n);
+	return 0;
 }

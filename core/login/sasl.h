@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* login/sasl.h - the exchanges of AUTH that login leads itself: PLAIN (RFC 4616) and LOGIN.
+/* login/sasl.h - the exchanges of AUTH, as far as login leads them itself.
  *
- * An exchange gathers a user name and a password from base64 lines. It neither judges them nor keeps
- * them: they go to an auth worker and are wiped. */
+ * An exchange gathers what the client has to say from base64 lines: for PLAIN (RFC 4616) and LOGIN a
+ * user and a password, for the others the response to give to an auth worker. It neither judges nor
+ * keeps them. */
 #ifndef LOGIN_SASL_H
 #define LOGIN_SASL_H
 
 #include <postern/err.h>
 #include <postern/str.h>
 
-#include "ipc/wire.h"
-
-/* What a client wants to log in with. */
-struct attempt {
-	const char *mechanism; /* "USER", "PLAIN" or "LOGIN" */
-	size_t user_n, password_n;
-	char user[WIRE_USER];
-	char password[WIRE_PASSWORD];
-	/* One of them is empty, too long or holds a NUL, or it wants to act for another: no such user
-	 * can be, and the client is told what it would be told for a wrong password. */
-	bool is_hopeless;
-};
-
-void attempt_set(struct attempt *a, const char *mechanism, struct pst_str user,
-                 struct pst_str password);
-void attempt_destroy(struct attempt *a); /* wipes; accepts NULL */
-
-#define SASL_MECHANISMS "PLAIN LOGIN"
+#include "login/attempt.h"
 
 struct sasl;
 
@@ -36,8 +20,8 @@ enum sasl_step {
 	SASL_BAD,           /* err (PST_E_CLIENT): the exchange is over */
 };
 
-/* NULL where the mechanism is none of ours. */
-struct sasl *sasl_create(struct pst_str mechanism);
+/* id: one that AUTH begins. */
+struct sasl *sasl_create(enum mechanism_id id);
 void sasl_destroy(struct sasl *s); /* wipes; accepts NULL */
 
 /* The first step: with the initial response of the AUTH line, or initial.p NULL where there is none. */
@@ -50,5 +34,9 @@ enum sasl_step sasl_line(struct sasl *s, struct pst_str line, struct attempt *a,
 
 /* In base64: what comes after "+ ". */
 const char *sasl_challenge(const struct sasl *s);
+
+/* What a line of an exchange holds that an auth worker leads: owned by the caller, to be wiped. -1
+ * (PST_E_CLIENT): it is no base64, or "*". */
+int sasl_decode(struct pst_str line, struct pst_str *response_out, struct pst_err *err);
 
 #endif

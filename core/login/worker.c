@@ -237,6 +237,7 @@ make_listeners(struct login *l)
 	const struct settings *s = l->env->settings;
 	size_t i;
 
+	l->mechanisms = mechanism_set(s->auth.mechanisms);
 	l->listener_count = l->env->listener_count;
 	l->listeners = pst_new_array(struct listener, l->listener_count);
 	for (i = 0; i < l->listener_count; i++) {
@@ -246,6 +247,8 @@ make_listeners(struct login *l)
 		li->fd = l->env->listeners[i].fd;
 		li->settings = &s->listeners[l->env->listeners[i].listener];
 		li->rules = (struct dialog_rules){
+			.mechanisms = l->mechanisms,
+			.has_guest = mechanism_guest(&s->auth, PST_LIT("")).n > 0,
 			.plaintext_login = li->settings->plaintext_login,
 			.can_stls = li->settings->tls == TLS_STLS,
 			.max_bad_commands = s->login.max_bad_commands,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "credentials/mechanism.h"
 #include "mail/contract.h"
 #include "mail/session.h"
 #include "pop3/reply.h"
@@ -10,17 +11,18 @@
 static int
 cmd_capa(void *session, const struct pop3_args *a, struct pst_err *err)
 {
-	/* USER and SASL as they were offered to whoever is logged in now. */
 	struct mail_session *s = session;
+	char list[MECH_LIST_MAX];
 	const struct pop3_facts facts = {
 		.state = POP3_TRANS,
-		.user = true,
-		.sasl = POP3_SASL_MECHANISMS,
+		.user = (s->offered & MECH_BIT(MECH_USER)) != 0,
+		.sasl = list,
 		.implementation = "Postern",
 		.login_delay_s = mail_contract_login_delay_s(s),
 	};
 
 	(void)a;
+	mechanism_list(s->offered, list);
 	return pop3_reply_capa(&s->mail->out, &facts, err);
 }
 

@@ -102,6 +102,7 @@ describe(const struct handoff *h)
 		.peer = h->wire.remote_ip,
 		.input = h->wire.input,
 		.ticket = h->is_good ? &h->ticket : NULL,
+		.offered = h->wire.offered,
 		.read_only = h->is_good && h->ticket.read_only,
 	};
 }

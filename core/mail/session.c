@@ -354,6 +354,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->mail = m;
 	s->fd = how->fd;
 	s->is_read_only = how->read_only;
+	s->offered = how->offered;
 	s->phase = MAIL_OPENING;
 	s->drop.storage = how->storage;
 	s->drop.self = how->storage_self;

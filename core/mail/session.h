@@ -81,6 +81,7 @@ struct mail_session {
 	bool is_asked;  /* the clerk is to be told of it */
 	bool wants_notes;
 	bool is_read_only; /* nothing may be deleted */
+	uint32_t offered;  /* mechanisms (credentials/mechanism.h) */
 
 	struct pst_str view; /* in a turn: the input not yet looked at */
 	struct pst_buf in, pending;

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "credentials/chain.h"
+#include "credentials/mechanism.h"
 #include "plugin/check.h"
 
 #define IMAGE_OCTETS (4u << 20) /* as config/texts.h says */
@@ -130,6 +131,7 @@ read_and_check(struct conf_reading *r, const struct conf_source *src)
 		if (geteuid() == 0)
 			find_users(s, &texts, r->report, &problems);
 		chain_check_settings(s, &texts, &problems);
+		mechanism_check_settings(s, &texts, &problems);
 		plugin_check_all(s, &texts, &problems);
 	}
 	encode_parts(r, &texts, &problems);

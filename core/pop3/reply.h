@@ -24,11 +24,8 @@ int pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *t
 /* "-ERR [CODE] text" for a code that no kind of error has. */
 int pop3_reply_code(struct pst_buf *out, const char *code, const char *text, struct pst_err *err);
 
-/* For pop3_facts.sasl where a password in clear may be sent. RFC 2449 section 6.3 and RFC 5034 section
- * 3 announce USER and SASL after login as well: whoever is logged in was offered them. */
-#define POP3_SASL_MECHANISMS "PLAIN LOGIN"
-
-/* What is true right now, so that CAPA shows only that. */
+/* What is true right now, so that CAPA shows only that. After login USER and SASL are announced as they
+ * were before it (RFC 2449 section 6.3, RFC 5034 section 3). */
 struct pop3_facts {
 	enum pop3_state state;
 	bool stls;                  /* STLS would work now */

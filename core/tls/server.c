@@ -102,6 +102,13 @@ follow_ticket_key(struct tls_server *s)
 		s->ticket_version = tls_share_read(s->share, s->ticket_key);
 }
 
+/* Whether clients may show a certificate. */
+static bool
+asks_clients(const struct tls_server *s)
+{
+	return s->settings->client_ca != NULL && s->settings->client_ca[0] != '\0';
+}
+
 int
 tls_server_dress(struct tls_server *s, gnutls_session_t session, struct pst_err *err)
 {
@@ -121,6 +128,8 @@ tls_server_dress(struct tls_server *s, gnutls_session_t session, struct pst_err 
 	}
 	if (rc != 0)
 		return pst_err_set(err, PST_E_TEMP, "TLS session: %s", gnutls_strerror(rc));
+	if (asks_clients(s))
+		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
 	gnutls_handshake_set_max_packet_length(session, MAX_HANDSHAKE_OCTETS);
 	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE,
 	                                   on_client_hello);
@@ -144,6 +153,21 @@ make_priority(struct tls_server *s, struct pst_err *err)
 	return rc == 0 ? 0 : -1;
 }
 
+static int
+trust_clients(struct tls_server *s, struct pst_err *err)
+{
+	int rc;
+
+	if (!asks_clients(s))
+		return 0;
+	rc = gnutls_certificate_set_x509_trust_file(s->credentials, s->settings->client_ca,
+	                                            GNUTLS_X509_FMT_PEM);
+	if (rc > 0)
+		return 0;
+	return pst_err_set(err, PST_E_PERM, "tls.client_ca: %s: %s", s->settings->client_ca,
+	                   rc == 0 ? "no certificate in it" : gnutls_strerror(rc));
+}
+
 struct tls_server *
 tls_server_create(const struct tls_settings *settings, const struct tls_share *share,
                   const struct tls_oracle *oracle, struct pst_err *err)
@@ -163,6 +187,8 @@ tls_server_create(const struct tls_settings *settings, const struct tls_share *s
 		pst_err_set(err, PST_E_PERM, "TLS credentials: %s", gnutls_strerror(rc));
 		goto failed;
 	}
+	if (trust_clients(s, err) != 0)
+		goto failed;
 	gnutls_certificate_set_retrieve_function3(s->credentials, tls_server_on_certificate);
 	return s;
 failed:

@@ -282,6 +282,7 @@ tls_stream_facts(const struct tls_stream *t, struct tls_facts *out)
 	out->version = version == NULL ? "?" : version;
 	out->cipher = cipher == NULL ? "?" : cipher;
 	out->resumed = gnutls_session_is_resumed(t->session) != 0;
+	out->number = gnutls_protocol_get_version(t->session) == GNUTLS_TLS1_2 ? 12 : 13;
 }
 
 void

@@ -30,6 +30,7 @@ struct tls_facts {
 	const char *version; /* "TLS1.3" */
 	const char *cipher;  /* "TLS_AES_128_GCM_SHA256" */
 	bool resumed;
+	uint8_t number; /* 12, 13 */
 };
 
 struct tls_stream *tls_stream_open(struct tls_server *s, int fd, struct pst_err *err);
@@ -57,6 +58,17 @@ enum tls_io tls_stream_write(struct tls_stream *t, const char *data, size_t n, s
 enum tls_io tls_stream_bye(struct tls_stream *t);
 
 void tls_stream_facts(const struct tls_stream *t, struct tls_facts *out);
+
+/* The channel binding tls-exporter (RFC 9266), of which both ends have the same and nobody else: octets in
+ * out, or 0 where this session has none. */
+#define TLS_BINDING_MAX 64
+size_t tls_stream_binding(const struct tls_stream *t, uint8_t out[TLS_BINDING_MAX]);
+
+/* Whom the client's certificate names, as tls.client_name says; "" where it has shown none. -1
+ * (PST_E_CLIENT): the one that it has shown does not count, and why. */
+#define TLS_CLIENT_MAX 255
+int tls_stream_client(const struct tls_stream *t, char out[TLS_CLIENT_MAX + 1],
+                      struct pst_err *err);
 
 /* The server name that the client gave, lower case, or "". */
 void tls_stream_name(const struct tls_stream *t, char out[TLS_NAME_MAX + 1]);

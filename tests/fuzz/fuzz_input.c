@@ -14,6 +14,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define DEFAULT (MECH_BIT(MECH_USER) | MECH_BIT(MECH_PLAIN) | MECH_BIT(MECH_LOGIN))
+
+static const struct mechanism_facts with_tls = {
+	.tls = true, .has_binding = true, .has_certificate = true, .has_guest = true
+};
+
 struct result {
 	struct pst_buf text; /* all replies */
 	uint64_t attempts;   /* a digest of all that was to be tried */
@@ -43,6 +49,8 @@ keep(struct result *r, const struct pst_buf *out)
 		if (out->data[i] != '\n')
 			continue;
 		pst_assert(i > from && out->data[i - 1] == '\r' && i + 1 - from <= 512);
+		if (out->data[from] == '+' && out->data[from + 1] == ' ')
+			memset(out->data + from, '+', i - from); /* each challenge is another */
 		from = i + 1;
 	}
 	pst_assert(from == out->len);
@@ -60,13 +68,37 @@ try(struct result *r, struct dialog *d, uint8_t how, struct pst_buf *out)
 
 	pst_assert(a != NULL && a->user_n <= sizeof(a->user) &&
 	           a->password_n <= sizeof(a->password));
-	pst_assert(a->is_hopeless || (a->user_n > 0 && a->password_n > 0 &&
-	                              memchr(a->user, '\0', a->user_n) == NULL &&
-	                              memchr(a->password, '\0', a->password_n) == NULL));
-	digest(r, a->mechanism, strlen(a->mechanism));
+	pst_assert((d->rules->mechanisms & MECH_BIT(a->mechanism)) != 0);
+	pst_assert(memchr(a->user, '\0', a->user_n) == NULL || a->is_hopeless);
+	pst_assert(memchr(a->password, '\0', a->password_n) == NULL || a->is_hopeless);
+	if (mechanisms[a->mechanism].proof == MECH_BY_PASSWORD)
+		pst_assert(a->is_hopeless || (a->user_n > 0 && a->password_n > 0));
+	else
+		pst_assert(a->response.p != NULL && a->response.n <= WIRE_RESPONSE);
+	digest(r, mechanisms[a->mechanism].name, strlen(mechanisms[a->mechanism].name));
 	digest(r, a->user, a->user_n);
 	digest(r, a->password, a->password_n);
+	digest(r, a->authzid, a->authzid_n);
+	digest(r, a->response.p, a->response.n);
 	r->attempt_count++;
+	pst_buf_reset(out);
+	if (a->response.p != NULL && (how & 32) != 0) {
+		r->is_over = dialog_challenge(d, PST_LIT("r=nonce"), out) == DIALOG_CLOSE;
+		keep(r, out);
+		return;
+	}
+	r->is_over = dialog_failed(d, &why, NULL, out) == DIALOG_CLOSE;
+	keep(r, out);
+}
+
+/* The client's answer to the challenge. */
+static void
+answer(struct result *r, struct dialog *d, struct pst_buf *out)
+{
+	const struct pst_err why = { .kind = PST_E_AUTH };
+
+	pst_assert(d->response.n <= WIRE_RESPONSE);
+	digest(r, d->response.p, d->response.n);
 	pst_buf_reset(out);
 	r->is_over = dialog_failed(d, &why, NULL, out) == DIALOG_CLOSE;
 	keep(r, out);
@@ -89,9 +121,12 @@ step(struct result *r, struct dialog *d, struct pst_str *rest, uint8_t how, stru
 	case DIALOG_ATTEMPT:
 		try(r, d, how, out);
 		break;
+	case DIALOG_RESPONSE:
+		answer(r, d, out);
+		break;
 	case DIALOG_STLS:
-		pst_assert(rest->n == 0 && !d->tls);
-		dialog_tls(d);
+		pst_assert(rest->n == 0 && !d->facts.tls);
+		dialog_tls(d, &with_tls);
 		break;
 	case DIALOG_INJECTED:
 	case DIALOG_CLOSE:
@@ -106,6 +141,7 @@ run(const struct dialog_rules *rules, bool tls, struct pst_str in, size_t piece,
     struct result *r)
 {
 	static char held[DIALOG_INPUT_MAX * 2];
+	char greeting[ATTEMPT_CHALLENGE + 1];
 	struct dialog d;
 	struct pst_buf out;
 	size_t held_n = 0;
@@ -114,6 +150,8 @@ run(const struct dialog_rules *rules, bool tls, struct pst_str in, size_t piece,
 	pst_buf_init(&r->text, 2 << 20);
 	pst_buf_init(&out, 65536);
 	dialog_init(&d, rules, tls);
+	if ((rules->mechanisms & MECH_BIT(MECH_APOP)) != 0)
+		dialog_greeting(&d, greeting);
 	while (in.n > 0 && !r->is_over) {
 		size_t n = in.n < piece ? in.n : piece;
 		struct pst_str rest;
@@ -135,7 +173,9 @@ run(const struct dialog_rules *rules, bool tls, struct pst_str in, size_t piece,
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct dialog_rules rules = { .max_bad_commands = 20, .max_auth_failures = 5 };
+	struct dialog_rules rules = { .mechanisms = DEFAULT,
+		                      .max_bad_commands = 20,
+		                      .max_auth_failures = 5 };
 	struct result whole, cut;
 	struct pst_str in;
 
@@ -143,6 +183,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rules.plaintext_login = (data[0] & 1) != 0;
 	rules.can_stls = (data[0] & 2) != 0;
+	if ((data[0] & 8) != 0)
+		rules.mechanisms = MECH_BIT(MECH_COUNT) - 1;
 	in = (struct pst_str){ (const char *)data + 2, size - 2 };
 	run(&rules, (data[0] & 4) != 0, in, DIALOG_INPUT_MAX, data[1], &whole);
 	run(&rules, (data[0] & 4) != 0, in, 1 + (data[1] & 63), data[1], &cut);

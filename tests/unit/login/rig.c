@@ -53,6 +53,9 @@ fill_settings(struct rig *r)
 		.ticket_lifetime = 3600000,
 	};
 	s->auth.timeout = 30000;
+	s->auth.mechanisms = "USER PLAIN LOGIN";
+	s->auth.anonymous = "";
+	s->auth.default_domain = "";
 	s->mail.timeout = 600000;
 	s->policy_order = "";
 	s->listener_count = RIG_LISTENERS;

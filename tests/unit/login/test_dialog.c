@@ -17,19 +17,26 @@
 #define CLEARTEXT                                                                                  \
 	"-ERR [SYS/PERM] cleartext login is not allowed here: use TLS (STLS, or port 995)\r\n"
 
+#define DEFAULT (MECH_BIT(MECH_USER) | MECH_BIT(MECH_PLAIN) | MECH_BIT(MECH_LOGIN))
+
+static const struct mechanism_facts with_tls = { .tls = true };
+
 static const struct dialog_rules open_rules = {
+	.mechanisms = DEFAULT,
 	.plaintext_login = true,
 	.can_stls = true,
 	.max_bad_commands = 10,
 	.max_auth_failures = 3,
 };
 static const struct dialog_rules strict_rules = {
+	.mechanisms = DEFAULT,
 	.plaintext_login = false,
 	.can_stls = true,
 	.max_bad_commands = 10,
 	.max_auth_failures = 3,
 };
 static const struct dialog_rules no_tls_rules = {
+	.mechanisms = DEFAULT,
 	.plaintext_login = true,
 	.can_stls = false,
 	.max_bad_commands = 10,
@@ -60,8 +67,9 @@ note_attempt(struct transcript *t, struct dialog *d, struct pst_buf *out)
 	struct pst_err why = { .kind = PST_E_AUTH, .text = "for the log" };
 
 	assert_non_null(a);
-	note(t, "{%s %.*s/%.*s%s}", a->mechanism, (int)a->user_n, a->user, (int)a->password_n,
-	     a->password, a->is_hopeless ? " hopeless" : "");
+	note(t, "{%s %.*s/%.*s%s%.*s%s}", mechanisms[a->mechanism].name, (int)a->user_n, a->user,
+	     (int)a->password_n, a->password, a->authzid_n > 0 ? " for " : "", (int)a->authzid_n,
+	     a->authzid, a->is_hopeless ? " hopeless" : "");
 	pst_buf_reset(out);
 	if (dialog_failed(d, &why, NULL, out) == DIALOG_CLOSE) {
 		note(t, "%.*s{CLOSE}", (int)out->len, out->data);
@@ -108,7 +116,7 @@ run(const struct dialog_rules *rules, bool tls, const char *in, size_t n, size_t
 				is_over = d.step == DIALOG_CLOSE;
 			} else if (step == DIALOG_STLS) {
 				note(t, "{STLS}");
-				dialog_tls(&d);
+				dialog_tls(&d, &with_tls);
 			} else if (step == DIALOG_INJECTED || step == DIALOG_CLOSE) {
 				note(t, step == DIALOG_CLOSE ? "{CLOSE}" : "{INJECTED}");
 				is_over = true;
@@ -244,7 +252,7 @@ test_stls_forgets_the_user_and_is_not_offered_again(void **state)
 	assert_int_equal(dialog_feed(&d, &in, &out), DIALOG_STLS);
 	assert_int_equal(out.len, strlen(PROMPT "+OK begin TLS\r\n"));
 	assert_memory_equal(out.data, PROMPT "+OK begin TLS\r\n", out.len);
-	dialog_tls(&d);
+	dialog_tls(&d, &with_tls);
 	assert_null(d.user);
 	pst_buf_reset(&out);
 	in = PST_LIT("PASS x\r\nSTLS\r\n");
@@ -291,7 +299,7 @@ test_sasl_plain(void **state)
 	expect(&open_rules, false, "AUTH PLAIN YWxpY2UAYWxpY2UAc2VjcmV0\r\n",
 	       "{PLAIN alice/secret}" REFUSED);
 	expect(&open_rules, false, "AUTH PLAIN Ym9iAGFsaWNlAHNlY3JldA==\r\n",
-	       "{PLAIN alice/secret hopeless}" REFUSED);
+	       "{PLAIN alice/secret for bob}" REFUSED);
 	/* No NUL, one, three: "alice", "alice\0secret", "\0alice\0sec\0ret". */
 	expect(&open_rules, false, "AUTH PLAIN YWxpY2U=\r\nAUTH PLAIN YWxpY2UAc2VjcmV0\r\n",
 	       "-ERR not a PLAIN message\r\n-ERR not a PLAIN message\r\n");
@@ -349,7 +357,8 @@ test_auth_alone_lists_and_unknown_mechanisms_are_refused(void **state)
 	       "+OK mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n"
 	       "+OK mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n");
 	expect(&open_rules, false, "AUTH CRAM-MD5\r\nAUTH PLAI\r\nAUTH PLAINX\r\n",
-	       "-ERR unknown mechanism\r\n-ERR unknown mechanism\r\n-ERR unknown mechanism\r\n");
+	       "-ERR CRAM-MD5 is not offered here\r\n-ERR unknown mechanism\r\n"
+	       "-ERR unknown mechanism\r\n");
 	expect(&open_rules, false, "APOP alice c4c9334bac560ecc979e58001b3e22fb\r\n",
 	       "-ERR APOP is not offered here\r\n");
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "credentials/mechanism.h"
 #include "ipc/shm.h"
 
 /* A mask that a callback has changed reaches the kernel in the next round of the loop, so a wait is
@@ -106,6 +107,8 @@ harness_start_on(struct harness *h, const int ends[2], struct pst_str input)
 		                  .peer = PST_LIT("192.0.2.1"),
 		                  .input = input,
 		                  .read_only = h->read_only,
+		                  .offered = MECH_BIT(MECH_USER) | MECH_BIT(MECH_PLAIN) |
+		                             MECH_BIT(MECH_LOGIN),
 		                  .storage = &fake_storage,
 		                  .storage_self = &h->fake,
 		                  .path = "/fake" };
