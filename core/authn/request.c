@@ -138,7 +138,11 @@ count(struct request *r)
 static void
 prove(struct request *r, enum proof_kind kind, struct pst_str secret)
 {
-	const struct chain_watch watch = { on_asking, on_answered, r };
+	const struct chain_watch watch = {
+		.asking = on_asking,
+		.answered = on_answered,
+		.arg = r,
+	};
 	const struct chain_proof proof = { kind, secret, r->a->in_haste };
 
 	chain_ask(r->a->chain, &r->query, &proof, r->a->arena, &watch, &r->answer);

@@ -33,6 +33,7 @@ static int
 add_backend(struct chain *c, const struct registry *r, struct pst_str instance, struct pst_err *err)
 {
 	struct plugin *p = registry_find(r, PST_AUTH, instance);
+	const struct plugin_section *section = settings_section(c->settings, PST_AUTH, instance);
 	const struct pst_auth *auth;
 
 	if (p == NULL)
@@ -46,15 +47,22 @@ add_backend(struct chain *c, const struct registry *r, struct pst_str instance, 
 		                   "plugin %s has neither lookup nor verify nor token",
 		                   plugin_instance(p));
 	c->v[c->n++] = (struct backend){ .name = plugin_instance(p), .plugin = p, .auth = auth };
-	c->has_lookup = c->has_lookup || auth->lookup != NULL;
+	if (section != NULL)
+		c->v[c->n - 1].rules = section->rules;
 	return 0;
 }
 
 struct chain *
 chain_create(const struct settings *settings, const struct registry *r, struct pst_err *err)
 {
+	return chain_create_of(settings, settings->auth.backends, r, err);
+}
+
+struct chain *
+chain_create_of(const struct settings *settings, const char *list, const struct registry *r,
+                struct pst_err *err)
+{
 	struct chain *c = pst_new(struct chain);
-	const char *list = settings->auth.backends;
 	struct pst_str word;
 
 	c->settings = settings;
@@ -73,6 +81,7 @@ chain_create(const struct settings *settings, const struct registry *r, struct p
 		pst_err_set(err, PST_E_PERM, "auth.backends: there is none");
 		goto fail;
 	}
+	c->checks = rules_checks(c);
 	return c;
 fail:
 	chain_destroy(c);
@@ -115,10 +124,5 @@ chain_remember(struct chain *c, struct verified *v, int64_t age_ms)
 bool
 chain_burn(struct chain *c, struct pst_str password, bool in_haste)
 {
-	if (!c->has_lookup)
-		return true;
-	if (in_haste && proof_default_is_slow(c))
-		return false;
-	scheme_burn(c->settings->auth.default_scheme, password, &c->cost);
-	return true;
+	return proof_burn(c, password, c->checks, in_haste);
 }

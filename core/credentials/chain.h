@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* credentials/chain.h - the auth backends in their order: who knows the user, is the password right?
  *
- * One question walks the backends: unknown → the next one; temporary failure, disabled or a wrong
- * password → stop. A user that nobody knows costs the time of a wrong password. The auth worker and
- * `posternctl auth test` ask in the same way.
+ * One question walks the backends: unknown → the next one; disabled → stop; temporary failure or a
+ * wrong password → stop, but where the backend's section says on_temp or on_wrong = "next". A name
+ * that only stands for another is asked for again by that one. Whatever the refusal, it costs the
+ * time of as many checks as the rules can come to. The auth worker and `posternctl auth test` ask in
+ * the same way.
  *
  * What takes long (a slow hash, a backend that checks passwords itself) can be left out: then the
  * verdict is CHAIN_SLOW, and the same question is for a process that may take the time. */
@@ -27,6 +29,10 @@ struct verified;
  * have. */
 struct chain *chain_create(const struct settings *settings, const struct registry *r,
                            struct pst_err *err);
+
+/* The same of another list: auth.master_backends. */
+struct chain *chain_create_of(const struct settings *settings, const char *list,
+                              const struct registry *r, struct pst_err *err);
 void chain_destroy(struct chain *c); /* accepts NULL */
 
 /* Slow passwords that were right are remembered in v for so long. v: shared; NULL: none are. */
@@ -65,6 +71,7 @@ struct chain_answer {
 	bool password_right;
 	bool is_remembered; /* that it is right was known: no hash was computed */
 	bool is_app;        /* it was the app password that record.app_label names */
+	size_t wrong_at;    /* 1 + a backend before it that found the password wrong; 0: none did */
 	/* Strings in the arena. The credentials are taken out, but with PROOF_KEEP, where they are
 	 * the caller's to wipe; credential may be empty there. */
 	struct pst_auth_record record;
@@ -76,12 +83,18 @@ struct chain_answer {
 	struct pst_err err;
 };
 
-/* Told of each step; either may be NULL. */
+/* Told of each step; each may be NULL. */
 struct chain_watch {
 	void (*asking)(void *arg, size_t backend);
 	void (*answered)(void *arg, size_t backend, enum pst_auth_result result,
 	                 const struct pst_err *err);
 	void *arg;
+
+	/* What it gave, as it gave it, credentials and all, after answered; and that the user asked
+	 * for from here on is another one. */
+	void (*gave)(void *arg, size_t backend, enum pst_auth_result result,
+	             const struct pst_auth_record *record);
+	void (*renamed)(void *arg, struct pst_str user);
 };
 
 /* Without a password to check, OK means that the user is known. A backend that only checks passwords

@@ -31,6 +31,16 @@ proof_default_is_slow(const struct chain *c)
 	return is_slow(c, PST_LIT(""));
 }
 
+bool
+proof_burn(const struct chain *c, struct pst_str password, unsigned checks, bool in_haste)
+{
+	if (checks > 0 && in_haste && proof_default_is_slow(c))
+		return false;
+	for (; checks > 0; checks--)
+		scheme_burn(c->settings->auth.default_scheme, password, &c->cost);
+	return true;
+}
+
 /* The name is the one that was asked for: two users may well have the same hash stored. */
 static bool
 is_remembered(const struct question *q, struct pst_str credential)

@@ -164,6 +164,44 @@ take_token(struct question *q, const struct backend *b)
 	again.proof = &proof;
 	again.token_from = idx + 1;
 	ask_all(&again);
+	q->state = again.state;
+	q->state.is_settled = q->out->verdict != CHAIN_UNKNOWN;
+}
+
+#define ALIASES_MAX 4 /* one after the other */
+
+/* The name only stands for another: whatever the backends say of that one is the answer, but where
+ * none of them knows it. */
+static void
+follow_alias(struct question *q, const struct backend *b)
+{
+	struct username *user = pst_arena_alloc(q->arena, sizeof(*user));
+	struct pst_auth_query query = *q->query;
+	struct question again = *q;
+	struct pst_err err;
+
+	take_credentials_out(q->out);
+	if (q->aliases == ALIASES_MAX ||
+	    username_fold(q->out->record.alias, q->chain->settings->auth.default_domain, user,
+	                  &err) != 0) {
+		pst_err_set(&err, PST_E_PERM,
+		            q->aliases == ALIASES_MAX
+		                    ? "plugin %s gave an alias of an alias, and so on: %.*s"
+		                    : "plugin %s gave an alias that cannot be: %.*s",
+		            b->name, PST_ARG(q->out->record.alias));
+		fail(q->out, &err);
+		return;
+	}
+	query.user = user->whole;
+	query.local_part = user->local;
+	query.domain = user->domain;
+	again.query = &query;
+	again.aliases++;
+	if (q->watch != NULL && q->watch->renamed != NULL)
+		q->watch->renamed(q->watch->arg, user->whole);
+	ask_all(&again);
+	q->state = again.state;
+	q->state.is_settled = q->out->verdict != CHAIN_UNKNOWN;
 }
 
 /* ---- One backend ---- */
@@ -251,7 +289,9 @@ believe(struct question *q, const struct backend *b, enum way way, enum pst_auth
 static void
 take_ok(struct question *q, const struct backend *b, enum way way)
 {
-	if (way == WAY_LOOKUP)
+	if (way == WAY_LOOKUP && q->out->record.alias.n > 0)
+		follow_alias(q, b);
+	else if (way == WAY_LOOKUP)
 		take_found(q, b);
 	else if (way == WAY_TOKEN)
 		take_token(q, b);
@@ -274,6 +314,9 @@ ask_backend(struct question *q, size_t idx, enum way way)
 	result = believe(q, b, way, call_backend(q, b, way, &err), &err);
 	if (watch != NULL && watch->answered != NULL)
 		watch->answered(watch->arg, idx, result, &err);
+	if (watch != NULL && watch->gave != NULL)
+		watch->gave(watch->arg, idx, result, &q->out->record);
+	q->spent = false;
 	switch (result) {
 	case PST_AUTH_OK:
 		take_ok(q, b, way);
@@ -283,7 +326,9 @@ ask_backend(struct question *q, size_t idx, enum way way)
 		break;
 	case PST_AUTH_WRONG:
 		q->out->verdict = CHAIN_WRONG;
-		q->spent = true;
+		/* It has taken its own time, which it takes for a user that it does not know too. */
+		if (b->rules.on_wrong == BACKEND_STOP)
+			q->state.checks = q->chain->checks;
 		break;
 	case PST_AUTH_DISABLED:
 		take_disabled(q);
@@ -292,6 +337,8 @@ ask_backend(struct question *q, size_t idx, enum way way)
 		fail(q->out, &err);
 		break;
 	}
+	if (q->spent)
+		q->state.checks++;
 }
 
 /* ---- All of them ---- */
@@ -309,32 +356,35 @@ ask_all(struct question *q)
 	size_t idx;
 
 	q->out->verdict = CHAIN_UNKNOWN;
-	for (idx = 0; idx < c->n && q->out->verdict == CHAIN_UNKNOWN; idx++) {
+	for (idx = 0; idx < c->n; idx++) {
 		const enum way way = find_way(q, idx);
 
-		if (way == WAY_NONE)
+		if (way == WAY_NONE) {
 			tell_passed_over(q, idx);
-		else if (q->proof->in_haste && takes_long(q, way))
+			continue;
+		}
+		if (q->proof->in_haste && takes_long(q, way)) {
 			q->out->verdict = CHAIN_SLOW;
-		else
-			ask_backend(q, idx, way);
-	}
-	if (q->out->verdict == CHAIN_UNKNOWN || q->out->verdict == CHAIN_SLOW) {
-		q->out->record = (struct pst_auth_record){ .arena = q->arena };
-		q->out->backend = c->n;
+			return;
+		}
+		ask_backend(q, idx, way);
+		if (!rules_go_on(q, idx))
+			return;
 	}
 }
 
-/* Whether a wrong password would have cost more time than this has. */
-static bool
-owes_time(const struct question *q)
+/* The checks that another refusal would have taken and this has not. */
+static unsigned
+owed_checks(const struct question *q)
 {
 	const struct chain_answer *a = q->out;
 
-	if (q->proof->kind != PROOF_PASSWORD || q->spent)
-		return false;
-	return a->verdict == CHAIN_UNKNOWN || a->verdict == CHAIN_WRONG ||
-	       (a->verdict == CHAIN_DISABLED && !a->password_right);
+	if (q->proof->kind != PROOF_PASSWORD || q->state.checks >= q->chain->checks)
+		return 0;
+	if (a->verdict == CHAIN_UNKNOWN || a->verdict == CHAIN_WRONG ||
+	    (a->verdict == CHAIN_DISABLED && !a->password_right) || q->state.temp > 0)
+		return q->chain->checks - q->state.checks;
+	return 0;
 }
 
 void
@@ -352,6 +402,12 @@ chain_ask(struct chain *c, const struct pst_auth_query *query, const struct chai
 
 	memset(out, 0, sizeof(*out));
 	ask_all(&q);
-	if (owes_time(&q) && !chain_burn(c, proof->secret, proof->in_haste))
+	if (out->verdict != CHAIN_SLOW)
+		rules_conclude(&q);
+	if (!proof_burn(c, proof->secret, owed_checks(&q), proof->in_haste))
 		out->verdict = CHAIN_SLOW;
+	if (out->verdict == CHAIN_UNKNOWN || out->verdict == CHAIN_SLOW) {
+		out->record = (struct pst_auth_record){ .arena = arena };
+		out->backend = c->n;
+	}
 }

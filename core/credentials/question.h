@@ -9,6 +9,7 @@ struct backend {
 	const char *name;
 	struct plugin *plugin;
 	const struct pst_auth *auth;
+	struct backend_rules rules;
 	bool was_passed_over; /* and the log said so */
 };
 
@@ -19,7 +20,16 @@ struct chain {
 	int64_t verified_age_ms;
 	struct backend v[CHAIN_MAX];
 	size_t n;
-	bool has_lookup; /* then an unknown user is ours to make as slow as a wrong password */
+	unsigned checks; /* that a refused password takes time for, whoever asks for whom */
+};
+
+/* What a question has met, in all the backends that it was put to. */
+struct way_state {
+	unsigned checks; /* whose time was spent */
+	bool is_settled; /* by backends that were asked for another name: ours have no say any more */
+	size_t wrong; /* 1 + the first backend whose rules let a wrong password pass on; else 0 */
+	size_t temp;  /* likewise, that cannot tell now */
+	struct pst_err temp_err;
 };
 
 struct question {
@@ -30,8 +40,21 @@ struct question {
 	const struct chain_watch *watch; /* or NULL */
 	struct chain_answer *out;
 	size_t token_from; /* 1 + the backend that named the user whom this looks up; else 0 */
-	bool spent;        /* the time of a check */
+	unsigned aliases;  /* that led to this name */
+	bool spent;        /* the time of a check, with the backend at hand */
+	struct way_state state;
 };
+
+/* ---- rules.c: what follows an answer ---- */
+
+/* The most checks of passwords that one question can come to. */
+unsigned rules_checks(const struct chain *c);
+
+/* After the answer of backend idx: whether the next one is to be asked. */
+bool rules_go_on(struct question *q, size_t idx);
+
+/* The verdict of all of them together. */
+void rules_conclude(struct question *q);
 
 /* ---- record.c: a plugin may be anybody's: what it gave is looked at before it is believed ---- */
 
@@ -51,6 +74,9 @@ enum check_state {
 
 /* Against the record's app_credential and credential, one of which must be there. */
 enum check_state proof_check(struct question *q, struct pst_err *err);
+
+/* Spends the time of so many checks; false, in haste: somebody else must, as it takes long. */
+bool proof_burn(const struct chain *c, struct pst_str password, unsigned checks, bool in_haste);
 
 /* Whether new passwords, and so the check for a user that nobody knows, are slow. */
 bool proof_default_is_slow(const struct chain *c);

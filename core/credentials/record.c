@@ -29,6 +29,9 @@ record_check(const struct backend *b, const struct pst_auth_record *r, struct ps
 		{ "app credential", r->app_credential, CREDENTIAL_MAX },
 		{ "app label", r->app_label, LOCATION_MAX },
 		{ "token error", r->token_error, LOCATION_MAX },
+		{ "alias", r->alias, USERNAME_MAX },
+		{ "proxy", r->proxy, LOCATION_MAX },
+		{ "source", r->source, USERNAME_MAX },
 	};
 	size_t i;
 
