@@ -2,7 +2,8 @@
 /* auth/sql/query.h - an admin's query: SQL with named parameters, read once.
  *
  * ":user" and its like become the driver's placeholders; their values are always bound, never put
- * into the text. What stands in quotes or comments is left alone, and so is "::". */
+ * into the text. What stands in quotes or comments is left alone, and so is "::". The mark tells the
+ * dialect: with '$', also PostgreSQL's dollar quotes, E'' and comments in comments are known. */
 #ifndef AUTH_SQL_QUERY_H
 #define AUTH_SQL_QUERY_H
 
