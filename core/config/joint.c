@@ -314,5 +314,9 @@ settings_notes(const struct conf_texts *t, const struct settings *s, struct conf
 		complain(t, notes, "server.auth_user",
 		         "is root: a broken PAM module can read every file of this system; "
 		         "\"postern-auth:shadow\" is enough for pam_unix");
+	if (s->auth.allow_weak_schemes)
+		complain(t, notes, "auth.allow_weak_schemes",
+		         "is on: who reads the database reads these passwords; the log names the "
+		         "users as auth.weak_scheme");
 	note_unused(t, s, notes);
 }

@@ -21,11 +21,12 @@ chain_check_settings(const struct settings *settings, const struct conf_texts *t
 {
 	static const char path[] = "auth.default_scheme";
 	const struct conf_text *text = conf_texts_get(t, path);
+	const struct scheme_cost cost = chain_cost(settings);
 
-	if (!scheme_is_known(settings->auth.default_scheme))
+	if (!scheme_is_usable(settings->auth.default_scheme, &cost))
 		conf_problems_add(problems, text != NULL ? text->file : NULL,
 		                  text != NULL ? text->line : 0,
-		                  "%s: \"%s\" is not a known password scheme", path,
+		                  "%s: \"%s\" is not a known password scheme, or a weak one", path,
 		                  settings->auth.default_scheme);
 }
 
@@ -67,7 +68,7 @@ chain_create_of(const struct settings *settings, const char *list, const struct 
 
 	c->settings = settings;
 	c->cost = chain_cost(settings);
-	if (!scheme_is_known(settings->auth.default_scheme)) {
+	if (!scheme_is_usable(settings->auth.default_scheme, &c->cost)) {
 		pst_err_set(err, PST_E_PERM, "auth.default_scheme: %s is not known",
 		            settings->auth.default_scheme);
 		goto fail;

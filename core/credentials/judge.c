@@ -13,14 +13,6 @@ scheme_is_usable(const char *scheme, const struct scheme_cost *cost)
 }
 
 bool
-scheme_is_known(const char *scheme)
-{
-	static const struct scheme_cost strict = { .allow_weak = false };
-
-	return scheme_is_usable(scheme, &strict);
-}
-
-bool
 scheme_is_slow(struct pst_str stored, const char *default_scheme)
 {
 	struct scheme_stored s;

@@ -3,6 +3,7 @@
  * remembered, and whoever asks in haste does without. */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "credentials/question.h"
 #include "credentials/verified.h"
@@ -10,19 +11,7 @@
 static bool
 is_slow(const struct chain *c, struct pst_str credential)
 {
-	static const char *const quick[] = { "{PLAIN", "{CLEAR", "{SSHA", "{SMD5" };
-	const char *name = c->settings->auth.default_scheme;
-	size_t i;
-
-	for (i = 0; i < sizeof(quick) / sizeof(quick[0]); i++) {
-		const size_t n = strlen(quick[i]);
-
-		if (credential.n >= n
-		            ? pst_str_ieq((struct pst_str){ credential.p, n }, pst_str_c(quick[i]))
-		            : strncasecmp(name, quick[i] + 1, n - 1) == 0)
-			return false;
-	}
-	return true;
+	return scheme_is_slow(credential, c->settings->auth.default_scheme);
 }
 
 bool
@@ -52,6 +41,17 @@ is_remembered(const struct question *q, struct pst_str credential)
 	                   c->verified_age_ms);
 }
 
+/* Once for a user in the life of a worker. */
+static void
+complain_of_weak(struct question *q, struct pst_str credential)
+{
+	const struct pst_log log = { .user = q->query->user };
+	const char *name = scheme_weak_name(credential, q->chain->settings->auth.default_scheme);
+
+	if (name != NULL && complaint_is_new(&q->chain->weak, q->query->user))
+		pst_log_warn(&log, "auth.weak_scheme", "scheme=%s", name);
+}
+
 static enum check_state
 check_one(struct question *q, struct pst_str credential, struct pst_err *err)
 {
@@ -61,8 +61,10 @@ check_one(struct question *q, struct pst_str credential, struct pst_err *err)
 
 	if (slow && q->proof->in_haste)
 		return CHECK_SLOW;
-	match = scheme_verify(credential, q->proof->secret, c->settings->auth.default_scheme,
-	                      &c->cost, err);
+	match = scheme_verify_user(credential, q->query->user, q->proof->secret,
+	                           c->settings->auth.default_scheme, &c->cost, err);
+	if (match != SCHEME_ERROR)
+		complain_of_weak(q, credential);
 	/* A wrong password takes the time of a new one's check, however it is stored: else the time
 	 * would tell who is not there, and who has an old hash. */
 	if (match != SCHEME_ERROR && (slow || !proof_default_is_slow(c)))

@@ -4,6 +4,7 @@
 #define CREDENTIALS_QUESTION_H
 
 #include "credentials/chain.h"
+#include "credentials/complaint.h"
 
 struct backend {
 	const char *name;
@@ -20,6 +21,7 @@ struct chain {
 	int64_t verified_age_ms;
 	struct backend v[CHAIN_MAX];
 	size_t n;
+	struct complaints weak; /* users whose passwords are stored in weak schemes */
 	unsigned checks; /* that a refused password takes time for, whoever asks for whom */
 };
 

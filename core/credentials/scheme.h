@@ -50,7 +50,6 @@ void scheme_burn(const char *default_scheme, struct pst_str password,
 
 /* Whether new passwords could be stored in it, and old ones be without prefix. */
 bool scheme_is_usable(const char *scheme, const struct scheme_cost *cost);
-bool scheme_is_known(const char *scheme); /* the same where weak ones are not allowed */
 
 /* Whether a check takes more than some half a millisecond. Of an empty stored one: whether
  * scheme_burn does. What is broken or not known is fast: it is refused. */

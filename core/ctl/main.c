@@ -58,6 +58,18 @@ static const struct ctl_command commands[] = {
 	  ctl_user_disable },
 	{ "user delete", "USER [--backend NAME]", "Deletes a user. The mail stays where it is.",
 	  ctl_user_delete },
+	{ "password make", "[--scheme SCHEME] [--password-stdin | --password-file FILE]",
+	  "Writes a password's stored form, {SCHEME}DATA, as a database takes it; by default in the "
+	  "scheme that auth.default_scheme names.",
+	  ctl_password_make },
+	{ "password check", "FILE [--user NAME] [--password-stdin | --password-file FILE]",
+	  "Says of each line of FILE, a stored form, whether the password is right for it, wrong, or "
+	  "why that cannot be told. --user: whose it is, for DIGEST-MD5.",
+	  ctl_password_check },
+	{ "password schemes", "",
+	  "Lists the schemes of stored passwords with the processor time that a check of a new one "
+	  "takes on this machine, and whether it is weak.",
+	  ctl_password_schemes },
 	{ "auth test",
 	  "USER [--password | --password-stdin | --password-file FILE] [--ip ADDRESS] "
 	  "[--local-ip ADDRESS] [--sni NAME]",

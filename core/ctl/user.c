@@ -219,8 +219,8 @@ make_credential(struct request *r, struct pst_str *out)
 	struct pst_secret password = { 0 };
 	int rc;
 
-	if (!scheme_is_known(scheme))
-		return ctl_fail("--scheme: %s is not known, or too weak", scheme);
+	if (!scheme_is_usable(scheme, &cost))
+		return ctl_fail("--scheme: %s is not known, too weak or not to be made", scheme);
 	if (ctl_password_read(&r->password, prompt, true, &password, &r->err) != 0)
 		return ctl_fail("%s", r->err.text);
 	rc = scheme_make(scheme, pst_secret_view(&password), &cost, r->c->arena, out, &r->err);

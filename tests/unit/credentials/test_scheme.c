@@ -316,7 +316,7 @@ test_what_is_made_matches_and_is_never_the_same_twice(void **state)
 		                 SCHEME_DIFFERS);
 		if (strcmp(makers[i], "PLAIN") != 0 && strcmp(makers[i], "clear") != 0)
 			assert_false(pst_str_eq(a, b));
-		assert_true(scheme_is_known(makers[i]));
+		assert_true(scheme_is_usable(makers[i], &cost));
 	}
 	pst_arena_destroy(arena);
 }
