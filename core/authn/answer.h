@@ -15,12 +15,14 @@
 struct authn {
 	const struct worker_env *env;
 	struct chain *chain;
+	struct chain *masters; /* NULL: nobody logs in for another */
 	struct hooks *hooks;
 	struct ticket_desk *tickets;
 	struct pst_arena *arena; /* of the request in hand */
 	bool in_haste;           /* what takes long is for the hash queue */
 	int64_t overloaded_ms;   /* when a request last found no room or waited too long; 0: none */
-	bool away[CHAIN_MAX];    /* a backend that said it cannot tell, the last time */
+	/* A backend that said it cannot tell, the last time. */
+	bool away[CHAIN_MAX], masters_away[CHAIN_MAX];
 	uint8_t ticket[WIRE_TICKET];
 	uint8_t out[MSG_MAX_OCTETS];
 };
@@ -29,13 +31,16 @@ struct request {
 	struct authn *a;
 	struct msg_head head;
 	struct wire_auth_request wire;
-	struct username user;
-	struct pst_auth_query query;
+	struct username user;   /* whose mail it is */
+	struct username master; /* who logs in for the user; whole is empty where nobody does */
+	struct pst_auth_query query; /* of the one who shows the password */
 	struct pst_log log;
 	int64_t taken_ms;   /* by this worker */
 	int64_t started_ms; /* taken by the first one */
 	int64_t policy_delay_ms;
 	uint64_t changes_at; /* before the user was looked up */
+	bool is_read_only;   /* as a master's session */
+	struct chain *chain; /* that is asked, or was */
 	struct chain_answer answer;
 	bool is_forwarded; /* on, to the hash queue: no reply leaves from here */
 	struct wire_auth_reply reply;
@@ -47,7 +52,8 @@ struct request {
  * "" for the kind's own; it lives until the reply is sent. */
 void answer_refuse(struct request *r, enum pst_err_kind kind, const char *text);
 
-/* From r->answer, whose verdict is not CHAIN_SLOW: asks the policies, then welcomes or refuses. */
+/* From r->answer, whose verdict is not CHAIN_SLOW: judges the record's terms, asks the policies, then
+ * welcomes or refuses. */
 void answer_settle(struct request *r);
 
 /* The master kills a worker that does not come back in time, so this may block for a moment. */
@@ -64,6 +70,24 @@ void forward_send(struct request *r);
 /* In a hash worker: whether it waited so long that login would not wait for the answer. Then it is
  * refused, counted and logged. */
 bool forward_is_late(struct request *r);
+
+/* ---- master.c: who logs in for another ---- */
+
+enum master_way {
+	MASTER_NONE,      /* the user is *owner_out */
+	MASTER_FOR_OWNER, /* *master_out logs in for *owner_out */
+	MASTER_FORBIDDEN, /* somebody wants to, and nobody may */
+};
+
+/* The names are as the client sent them. */
+enum master_way master_names(const struct request *r, struct pst_str *owner_out,
+                             struct pst_str *master_out);
+
+/* The answer is the master's: whether the session may read only. */
+bool master_reads_only(const struct request *r);
+
+/* The master is let in: r->answer is about the owner from here on. */
+void master_find_owner(struct request *r);
 
 /* ---- note.c: what the clerk is told, after the reply of a good login ---- */
 

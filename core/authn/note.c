@@ -39,6 +39,8 @@ note_login(struct request *r)
 {
 	struct wire_note note = make_note(r, NOTE_LOGIN);
 
+	if (r->master.whole.n > 0)
+		return; /* the user has not been here */
 	if (chain_auth(r->a->chain, r->answer.backend)->notes == NULL)
 		return;
 	note.remote_ip = r->wire.remote_ip;
@@ -68,7 +70,7 @@ static bool
 would_store(const struct request *r)
 {
 	return r->answer.verdict == CHAIN_OK && r->answer.outdated.n > 0 &&
-	       policy_of(r) == REHASH_ON &&
+	       policy_of(r) == REHASH_ON && r->chain == r->a->chain &&
 	       chain_auth(r->a->chain, r->answer.backend)->rehash != NULL;
 }
 

@@ -7,7 +7,24 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "credentials/domain.h"
 #include "ipc/changes.h"
+
+static int
+add_masters(struct authn *a, struct pst_err *err)
+{
+	const struct settings *s = a->env->settings;
+	const char *list = s->auth.master_backends;
+	struct pst_str word;
+
+	if (!settings_next_word(&list, &word))
+		return 0;
+	a->masters = chain_create_of(s, s->auth.master_backends, a->env->plugins, err);
+	if (a->masters == NULL)
+		return -1;
+	chain_remember(a->masters, a->env->verified, s->auth.verified_age);
+	return 0;
+}
 
 struct authn *
 authn_create(const struct worker_env *env, struct pst_err *err)
@@ -22,6 +39,8 @@ authn_create(const struct worker_env *env, struct pst_err *err)
 	if (a->chain == NULL)
 		goto fail;
 	chain_remember(a->chain, env->verified, env->settings->auth.verified_age);
+	if (add_masters(a, err) != 0)
+		goto fail;
 	a->hooks = hooks_create(env->settings->policy_order, env->plugins, err);
 	if (a->hooks == NULL)
 		goto fail;
@@ -37,6 +56,7 @@ authn_destroy(struct authn *a)
 	if (a == NULL)
 		return;
 	hooks_destroy(a->hooks);
+	chain_destroy(a->masters);
 	chain_destroy(a->chain);
 	ticket_desk_destroy(a->tickets);
 	pst_arena_destroy(a->arena);
@@ -74,7 +94,7 @@ on_asking(void *arg, size_t backend)
 	struct request *r = arg;
 
 	slot_doing(r->a->env->self, pst_str_c(pst_arena_printf(r->a->arena, "%s: %.*s",
-	                                                       chain_name(r->a->chain, backend),
+	                                                       chain_name(r->chain, backend),
 	                                                       PST_ARG(r->user.whole))));
 }
 
@@ -83,8 +103,9 @@ static void
 on_answered(void *arg, size_t backend, enum pst_auth_result result, const struct pst_err *err)
 {
 	struct request *r = arg;
-	bool *away = &r->a->away[backend];
-	const char *name = chain_name(r->a->chain, backend);
+	bool *away =
+		r->chain == r->a->masters ? &r->a->masters_away[backend] : &r->a->away[backend];
+	const char *name = chain_name(r->chain, backend);
 
 	if (result == PST_AUTH_TEMP && err->kind == PST_E_PERM)
 		return; /* told with the request that met it */
@@ -111,15 +132,18 @@ has_nul(const struct wire_auth_request *w)
 static void
 make_query(struct request *r)
 {
+	const struct username *who = r->master.whole.n > 0 ? &r->master : &r->user;
+
 	r->query = (struct pst_auth_query){
-		.user = r->user.whole,
-		.local_part = r->user.local,
-		.domain = r->user.domain,
+		.user = who->whole,
+		.local_part = who->local,
+		.domain = who->domain,
 		.remote_ip = r->wire.remote_ip,
 		.local_ip = r->wire.local_ip,
 		.sni = r->wire.sni,
 		.mechanism = r->wire.mechanism,
 		.tls = r->wire.tls,
+		.tls_version = r->wire.tls_version,
 	};
 }
 
@@ -145,7 +169,7 @@ prove(struct request *r, enum proof_kind kind, struct pst_str secret)
 	};
 	const struct chain_proof proof = { kind, secret, r->a->in_haste };
 
-	chain_ask(r->a->chain, &r->query, &proof, r->a->arena, &watch, &r->answer);
+	chain_ask(r->chain, &r->query, &proof, r->a->arena, &watch, &r->answer);
 	if (r->answer.verdict == CHAIN_SLOW) {
 		forward_send(r);
 		return;
@@ -160,7 +184,7 @@ prove(struct request *r, enum proof_kind kind, struct pst_str secret)
 static void
 refuse_impossible(struct request *r)
 {
-	if (chain_burn(r->a->chain, r->wire.password, r->a->in_haste)) {
+	if (chain_burn(r->chain, r->wire.password, r->a->in_haste)) {
 		count(r);
 		answer_refuse(r, PST_E_AUTH, "");
 	} else {
@@ -236,20 +260,35 @@ decode(struct request *r, struct pst_str data)
 	return true;
 }
 
+/* Whose mail, and who wants it. A master's name is taken as it stands: no domain is added. False where
+ * one of them cannot be. */
+static bool
+fold_names(struct request *r)
+{
+	struct pst_str owner, master;
+	struct domain_choice domain;
+	struct pst_err err;
+	enum master_way way = master_names(r, &owner, &master);
+
+	r->chain = way == MASTER_FOR_OWNER ? r->a->masters : r->a->chain;
+	domain_choose(r->a->env->settings, r->wire.listener, r->wire.sni, &domain);
+	if (way == MASTER_FORBIDDEN || username_fold(owner, domain.name, &r->user, &err) != 0)
+		return false;
+	return way == MASTER_NONE || username_fold(master, "", &r->master, &err) == 0;
+}
+
 static void
 answer(struct request *r)
 {
-	const char *domain = r->a->env->settings->auth.default_domain;
-	struct pst_err err;
-	const bool is_user = username_fold(r->wire.user, domain, &r->user, &err) == 0;
+	const bool is_user = fold_names(r);
 
 	if (!is_user)
-		r->user.whole = PST_LIT("");
+		r->user.whole = r->master.whole = PST_LIT("");
 	show_busy(r);
 	start_log(r);
 	if (forward_is_late(r))
 		return;
-	if (is_user && r->wire.password.n > 0 && r->wire.authzid.n == 0 && !has_nul(&r->wire))
+	if (is_user && r->wire.password.n > 0 && !has_nul(&r->wire))
 		authenticate(r);
 	else
 		refuse_impossible(r);

@@ -318,17 +318,20 @@ hand_over(struct client *c, const struct wire_auth_reply *reply, struct pst_err 
 }
 
 static void
-log_ok(const struct client *c, struct pst_str user)
+log_ok(const struct client *c, const struct wire_auth_reply *reply)
 {
+	const struct pst_str master = reply->master;
 	struct tls_facts facts = { .version = "none", .cipher = "none" };
 	struct pst_log log = client_log(c);
 
-	log.user = user;
+	log.user = reply->user;
 	if (c->tls != NULL)
 		tls_stream_facts(c->tls, &facts);
-	pst_log_info(&log, "login.ok", "mech=%s tls=%s cipher=%s resumed=%s took_ms=%" PRId64,
+	pst_log_info(&log, "login.ok",
+	             "mech=%s tls=%s cipher=%s resumed=%s took_ms=%" PRId64 "%s%.*s",
 	             mechanisms[c->mechanism].name, facts.version, facts.cipher,
-	             facts.resumed ? "yes" : "no", pst_now_ms() - c->began_ms);
+	             facts.resumed ? "yes" : "no", pst_now_ms() - c->began_ms,
+	             master.n > 0 ? " master=" : "", PST_ARG(master));
 }
 
 /* The kind comes from another process: what is no kind is a failure that passes. */
@@ -351,7 +354,7 @@ handoff_finish(struct client *c, const struct wire_auth_reply *reply)
 		handoff_failed(c, &err, text, reply->delay_ms);
 		return;
 	}
-	log_ok(c, reply->user);
+	log_ok(c, reply);
 	if (hand_over(c, reply, &err) != 0)
 		handoff_failed(c, &err, NULL, 0);
 }
