@@ -54,6 +54,7 @@ client_free(struct client *c)
 	pst_buf_clear(&c->out);
 	free(c->verdict);
 	free(c->cert_name);
+	handoff_drop_grant(c);
 	if (c->owns_row)
 		board_free(l->env->board, c->row);
 	if (c->prev != NULL)

@@ -107,6 +107,12 @@ struct verdict {
 	char text[WIRE_TEXT + 1];
 };
 
+/* A login that was granted and waits out its delay: the auth worker's reply, encoded. */
+struct grant {
+	size_t n;
+	uint8_t message[];
+};
+
 struct client {
 	uv_poll_t poll;
 	struct deadline deadline;
@@ -120,6 +126,7 @@ struct client {
 	struct exchange *exchange;   /* an attempt of several messages, or NULL */
 	char *cert_name;             /* whom the client's certificate names, or NULL */
 	enum mechanism_id mechanism; /* of the attempt under way */
+	struct grant *grant;
 	struct dialog dialog;
 	struct pst_buf in;  /* a line without its end, or commands that wait for an answer */
 	struct pst_buf out; /* what the socket did not take */
@@ -196,12 +203,13 @@ void handoff_attempt(struct client *c);
  * it took the request, so that the time does not tell what it did. text: NULL or for the client. */
 void handoff_failed(struct client *c, const struct pst_err *why, const char *text,
                     int64_t delay_ms);
-/* Tells the client the verdict that waited. */
+/* Tells the client the verdict that waited, or hands it over where that was granted. */
 void handoff_tell(struct client *c);
 /* c waits for an auth worker's reply to the request of that number, which is yet to be sent. */
 uint64_t handoff_wait(struct client *c);
 /* What an auth worker says of the attempt: the hand-off, or a refusal. */
 void handoff_finish(struct client *c, const struct wire_auth_reply *reply);
+void handoff_drop_grant(struct client *c);
 /* No longer waits for an auth worker. */
 void handoff_forget(struct client *c);
 /* A message from an auth worker, or from the master in its place. */

@@ -9,9 +9,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ipc/channel.h"
+#include "ipc/ticket.h"
 #include "login/client.h"
 #include "login/exchange.h"
 #include "login/policy.h"
+
+#define GRANT_DELAY_MAX_MS (TICKET_LIFE_MS - 10000)
 
 /* ---- Those that wait for an auth worker ---- */
 
@@ -175,8 +178,8 @@ handoff_failed(struct client *c, const struct pst_err *why, const char *text, in
 		handoff_tell(c);
 }
 
-void
-handoff_tell(struct client *c)
+static void
+tell_refusal(struct client *c)
 {
 	struct login *l = c->login;
 	struct verdict *v = c->verdict;
@@ -341,6 +344,64 @@ kind_of(uint8_t kind)
 	return kind >= PST_E_TEMP && kind < PST_E_CLOSED ? (enum pst_err_kind)kind : PST_E_TEMP;
 }
 
+static void
+let_in(struct client *c, const struct wire_auth_reply *reply)
+{
+	struct pst_err err;
+
+	log_ok(c, reply);
+	if (hand_over(c, reply, &err) != 0)
+		handoff_failed(c, &err, NULL, 0);
+}
+
+/* A policy slows this one down. A ticket does not live for ever: nor does the delay. */
+static void
+let_in_later(struct client *c, const struct wire_auth_reply *reply)
+{
+	uint8_t *message = c->login->message;
+	const size_t n = wire_auth_reply_encode(reply, 0, 0, message);
+
+	pst_assert(n > 0); /* it came in a message */
+	c->grant = pst_alloc(sizeof(*c->grant) + n);
+	c->grant->n = n;
+	memcpy(c->grant->message, message, n);
+	pst_wipe(message, n);
+	c->phase = PHASE_PENALTY;
+	login_delay(c, reply->delay_ms < GRANT_DELAY_MAX_MS ? reply->delay_ms : GRANT_DELAY_MAX_MS);
+}
+
+void
+handoff_drop_grant(struct client *c)
+{
+	if (c->grant == NULL)
+		return;
+	pst_wipe(c->grant->message, c->grant->n); /* there is a ticket in it */
+	free(c->grant);
+	c->grant = NULL;
+}
+
+void
+handoff_tell(struct client *c)
+{
+	struct grant *grant = c->grant;
+	struct wire_auth_reply reply;
+	struct msg_head head;
+	struct pst_err err;
+	int rc;
+
+	if (grant == NULL) {
+		tell_refusal(c);
+		return;
+	}
+	c->grant = NULL; /* c may be gone after the hand-over */
+	rc = wire_auth_reply_decode((struct pst_str){ (const char *)grant->message, grant->n },
+	                            &head, &reply, &err);
+	pst_assert(rc == 0); /* it could be read when it came */
+	let_in(c, &reply);
+	pst_wipe(grant->message, grant->n);
+	free(grant);
+}
+
 void
 handoff_finish(struct client *c, const struct wire_auth_reply *reply)
 {
@@ -354,9 +415,10 @@ handoff_finish(struct client *c, const struct wire_auth_reply *reply)
 		handoff_failed(c, &err, text, reply->delay_ms);
 		return;
 	}
-	log_ok(c, reply);
-	if (hand_over(c, reply, &err) != 0)
-		handoff_failed(c, &err, NULL, 0);
+	if (reply->delay_ms > 0)
+		let_in_later(c, reply);
+	else
+		let_in(c, reply);
 }
 
 void

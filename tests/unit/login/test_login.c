@@ -161,6 +161,72 @@ test_a_failure_is_told_late_and_others_are_served(void **state)
 }
 
 static void
+answer_ok_later(struct rig *r, const struct msg_head *head, uint32_t delay_ms)
+{
+	rig_answer(r, head,
+	           &(struct wire_auth_reply){ .ok = true,
+	                                      .delay_ms = delay_ms,
+	                                      .user = PST_LIT("alice"),
+	                                      .ticket = PST_LIT("sealed") });
+}
+
+static void
+test_a_delayed_success_is_handed_over_late_with_all_that_came(void **state)
+{
+	struct rig *r = *state;
+	struct wire_handoff handoff;
+	struct rig_client c, quick;
+	struct msg_head head;
+	int64_t began;
+	unsigned slot;
+	int fd;
+
+	rig_start(r);
+	c = rig_connect(r, RIG_PLAIN);
+	rig_say(&c, "USER a\r\nPASS 1\r\nSTAT\r\n");
+	(void)rig_request(r, &head);
+	began = pst_now_ms();
+	answer_ok_later(r, &head, 400);
+	quick = rig_connect(r, RIG_PLAIN);
+	rig_hear(&quick, GREETING);
+	assert_true(pst_now_ms() - began < 300);
+	assert_int_equal(rig_logged(r, "login.ok"), 0);
+	slot = rig_handoff_slot(r);
+	assert_true(pst_now_ms() - began >= 400);
+	handoff = rig_handoff(r, slot, &fd);
+	assert_true(pst_str_eq(handoff.user, PST_LIT("alice")));
+	assert_true(pst_str_eq(handoff.ticket, PST_LIT("sealed")));
+	assert_true(pst_str_eq(handoff.input, PST_LIT("STAT\r\n")));
+	rig_say_fd(fd, "+OK 0 messages\r\n");
+	rig_hear(&c, GREETING PROMPT "+OK 0 messages\r\n");
+	assert_int_equal(rig_logged(r, "login.ok"), 1);
+	close(fd);
+	rig_close(&c);
+	rig_close(&quick);
+}
+
+static void
+test_who_waits_out_a_success_is_told_that_the_server_stops(void **state)
+{
+	struct rig *r = *state;
+	struct rig_client c;
+	struct msg_head head;
+
+	rig_start(r);
+	c = rig_connect(r, RIG_PLAIN);
+	rig_say(&c, "USER a\r\nPASS 1\r\n");
+	(void)rig_request(r, &head);
+	answer_ok_later(r, &head, UINT32_MAX);
+	rig_hear(&c, GREETING PROMPT);
+	rig_order(r, ORDER_STOP, 0);
+	rig_hear(&c, "-ERR [SYS/TEMP] server is going down\r\n");
+	rig_hear_end(&c);
+	rig_close(&c);
+	assert_int_equal(rig_logged(r, "login.ok"), 0);
+	assert_int_equal(rig_wait_for_end(r), 0);
+}
+
+static void
 test_a_stale_answer_is_nobodys(void **state)
 {
 	struct rig *r = *state;
@@ -330,6 +396,8 @@ main(void)
 		WITH_RIG(test_octet_by_octet_is_the_same),
 		WITH_RIG(test_a_wrong_password_is_told_and_what_waits_goes_on),
 		WITH_RIG(test_a_failure_is_told_late_and_others_are_served),
+		WITH_RIG(test_a_delayed_success_is_handed_over_late_with_all_that_came),
+		WITH_RIG(test_who_waits_out_a_success_is_told_that_the_server_stops),
 		WITH_RIG(test_a_stale_answer_is_nobodys),
 		WITH_RIG(test_no_answer_is_a_temporary_failure),
 		WITH_RIG(test_a_full_queue_is_a_temporary_failure),
