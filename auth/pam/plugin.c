@@ -78,12 +78,6 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 		return pst_err_set(err, PST_E_TEMP, "no memory");
 	s->host = host;
 	s->conf = host->conf;
-	if (!has_rules(s->conf->service))
-		host->log(
-			host, PST_LOG_WARN, "pam.no_service",
-			"service=\"%s\" what=\"there is no /etc/pam.d/%s: the rules of \\\"other\\\" "
-			"count\"",
-			s->conf->service, s->conf->service);
 	*self_out = s;
 	return 0;
 }
@@ -121,6 +115,17 @@ fill_record(const struct pam_self *s, const char *name, const struct pst_auth_qu
 	return PST_AUTH_OK;
 }
 
+/* Once: a misspelt service refuses everybody, and only the log can say why. */
+static void
+tell_rules(const struct pam_self *s)
+{
+	if (s->served == 0 && !has_rules(s->conf->service))
+		s->host->log(s->host, PST_LOG_WARN, "pam.no_service",
+		             "service=\"%s\" what=\"there is no /etc/pam.d/%s: the rules of the "
+		             "service other count\"",
+		             s->conf->service, s->conf->service);
+}
+
 static void
 count_request(struct pam_self *s)
 {
@@ -142,8 +147,10 @@ verify(void *self, const struct pst_auth_query *query, struct pst_str password,
 		.remote_ip = query->remote_ip,
 		.with_session = s->conf->session,
 	};
-	enum pst_auth_result result = pam_attempt(&attempt, err);
+	enum pst_auth_result result;
 
+	tell_rules(s);
+	result = pam_attempt(&attempt, err);
 	if (attempt.stray_prompt[0] != '\0' && !s->has_asked) {
 		s->has_asked = true;
 		s->host->log(s->host, PST_LOG_WARN, "pam.prompt",

@@ -117,6 +117,33 @@ credential_of(const struct passwdfile *p, const struct pst_auth_record *record,
 	return join(p, record, prefix, user->password, PST_LIT(""));
 }
 
+/* Dovecot's word "local" is for look-ups that no client makes; the server would not know it. */
+static struct pst_str
+nets_of(const struct passwdfile *p, const struct pst_auth_record *record,
+        const struct passwd_user *user)
+{
+	static const char local[] = "local";
+	const size_t n = sizeof(local) - 1;
+	struct pst_str nets = copy(p, record, user->allow_nets);
+	char *to = p->host->alloc(record->arena, nets.n + 1);
+	size_t used = 0, at = 0;
+
+	while (at < nets.n) {
+		size_t word = 0;
+
+		while (at + word < nets.n && nets.p[at + word] != ',')
+			word++;
+		if (word > 0 && (word != n || memcmp(nets.p + at, local, n) != 0)) {
+			if (used > 0)
+				to[used++] = ',';
+			memcpy(to + used, nets.p + at, word);
+			used += word;
+		}
+		at += word + 1;
+	}
+	return (struct pst_str){ to, used };
+}
+
 /* FILE:LINE: TEXT */
 static struct pst_str
 reason_of(const struct passwdfile *p, const struct pst_auth_record *record, uint32_t line,
@@ -159,7 +186,7 @@ fill_record(const struct passwdfile *p, const struct passwd_line *line, uint32_t
 		                                          : PST_LIT("nologin"));
 	record->user = copy(p, record, user.name);
 	record->home = copy(p, record, user.home);
-	record->allow_nets = copy(p, record, user.allow_nets);
+	record->allow_nets = nets_of(p, record, &user);
 	record->location = copy(p, record, pst_str_c(location));
 	record->uid = user.uid;
 	record->gid = user.gid;

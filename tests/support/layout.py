@@ -12,7 +12,7 @@ import pwd
 import shutil
 import subprocess
 
-from support import certs, conf, postgres, users
+from support import certs, conf, pam, postgres, users
 
 SYSTEM_USERS = {"login": "postern-login", "keys": "postern-keys", "auth": "postern-auth",
                 "mail": "vmail"}
@@ -74,6 +74,10 @@ class Layout:
                 self.postgres.make_database(f.read())
         except postgres.Error as e:
             raise Error("--auth pgsql: %s" % e) from e
+
+    def environment(self):
+        """What the server needs beside the tests' own."""
+        return pam.environment(self.path("auth", "pam")) if self.options.auth == "pam" else {}
 
     def give_up(self):
         """Nothing that was started goes on."""
@@ -174,7 +178,11 @@ class Layout:
             "mail.location": self.location,
             "storage.maildir": {},
         }
-        if self.postgres:
+        if o.auth == "passwdfile":
+            self.settings["auth.passwdfile.file"] = self.path("auth", "users")
+        elif o.auth == "pam":
+            self.settings["auth.pam.state"] = "/tmp"
+        elif self.postgres:
             self.settings["auth.pgsql.read"] = self.postgres.string()
         else:
             self.settings["auth.sqlite.database"] = self.path("auth", "users.db")

@@ -36,7 +36,7 @@ def start(bed, choose_ports):
 
 
 def _spawn(bed):
-    env = dict(os.environ)
+    env = dict(os.environ, **bed.environment())
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     with open(bed.path("stderr"), "ab") as errors:
         return subprocess.Popen([os.path.join(bed.build, "postern"), "-c", bed.config],

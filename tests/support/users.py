@@ -9,7 +9,7 @@ import os
 import sqlite3
 import subprocess
 
-from support import postgres
+from support import pam, postgres
 
 SCHEMA = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "contrib", "schema",
                       "%s.sql")
@@ -63,12 +63,30 @@ class Postgres:
 
 def fill(bed, names, extra):
     """names all have bed.options.password; extra are (name, password)."""
+    if bed.options.auth == "pam":
+        pam.write(bed.path("auth", "pam"),
+                  [(n, bed.options.password) for n in names] + list(extra))
+        return
     stored = {}
     with contextlib.closing(Postgres(bed) if bed.postgres else Sqlite(bed)) as db:
         for name, password in [(n, bed.options.password) for n in names] + list(extra):
             if password not in stored:
                 stored[password] = _stored_form(bed, db, password)
             _insert(db, name, stored[password])
+    if bed.options.auth == "passwdfile":
+        _write_file(bed)
+
+
+def _write_file(bed):
+    """The rows as lines, in the order of their names; the database was only for posternctl."""
+    path = bed.path("auth", "users.db")
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT CASE domain WHEN '' THEN local_part ELSE local_part || '@' || domain "
+                      "END, password FROM users ORDER BY 1").fetchall()
+    db.close()
+    os.unlink(path)
+    with open(bed.path("auth", "users"), "w", encoding="utf-8") as f:
+        f.writelines("%s:%s\n" % row for row in rows)
 
 
 def _insert(db, name, stored):
@@ -87,7 +105,10 @@ def _stored_form(bed, db, password):
     if scheme == "PLAIN":
         return "{PLAIN}" + password
     from support import layout
-    command = [os.path.join(bed.build, "posternctl"), "-c", bed.config, "user", "add",
+    command = [os.path.join(bed.build, "posternctl"), "-c", bed.config,
+               *(["-s", "auth.backends=sqlite",
+                  "-s", "auth.sqlite.database=" + bed.path("auth", "users.db")]
+                 if bed.options.auth == "passwdfile" else []), "user", "add",
                "--password-stdin", "--scheme", scheme, PROBE]
     db.settle()
     run = subprocess.run(command, input=password + "\n", capture_output=True, text=True,

@@ -156,7 +156,7 @@ test_passwdfile_gives_what_a_line_says(void **state)
 	struct fixture *f = *state;
 
 	put_file(f, "al@x.test:{SSHA}abc:1001:1002::/home/al::userdb_mail=maildir:~/M "
-	            "allow_nets=192.0.2.0/24,::1\nbo:$2y$05$abc\nno::1:1\nout:x::::::nologin "
+	            "allow_nets=192.0.2.0/24,local,::1\nbo:$2y$05$abc\nno::1:1\nout:x::::::nologin "
 	            "reason=moved\nodd:x::::::nopassword\nfar:x::::::proxy host=h.test port=9\n");
 	load_file(f);
 	assert_int_equal(ask(f, "al@x.test"), PST_AUTH_OK);
