@@ -30,13 +30,37 @@ chain_check_settings(const struct settings *settings, const struct conf_texts *t
 		                  settings->auth.default_scheme);
 }
 
+/* Stands for a backend that this worker goes without. Who is not known to those before it might be its
+ * user: nobody can tell now. */
+static enum pst_auth_result
+left_out_lookup(void *self, const struct pst_auth_query *query, struct pst_auth_record *record,
+                struct pst_err *err)
+{
+	(void)self, (void)query, (void)record;
+	pst_err_set(err, PST_E_TEMP,
+	            "its plugin is left out for a while: it ended workers at start");
+	return PST_AUTH_TEMP;
+}
+
+static const struct pst_auth left_out = {
+	.size = sizeof(struct pst_auth),
+	.lookup = left_out_lookup,
+};
+
 static int
 add_backend(struct chain *c, const struct registry *r, struct pst_str instance, struct pst_err *err)
 {
 	struct plugin *p = registry_find(r, PST_AUTH, instance);
 	const struct plugin_section *section = settings_section(c->settings, PST_AUTH, instance);
+	const char *name = registry_left_out(r, instance);
 	const struct pst_auth *auth;
 
+	if (name != NULL && c->n < CHAIN_MAX) {
+		c->v[c->n++] = (struct backend){ .name = name, .auth = &left_out };
+		if (section != NULL)
+			c->v[c->n - 1].rules = section->rules;
+		return 0;
+	}
 	if (p == NULL)
 		return pst_err_set(err, PST_E_PERM, "auth backend %.*s is not loaded",
 		                   PST_ARG(instance));

@@ -243,7 +243,7 @@ tell_passed_over(const struct question *q, size_t idx)
 static enum pst_auth_result
 call_backend(struct question *q, const struct backend *b, enum way way, struct pst_err *err)
 {
-	void *self = plugin_self(b->plugin);
+	void *self = b->plugin != NULL ? plugin_self(b->plugin) : NULL;
 	struct pst_auth_record *record = &q->out->record;
 
 	pst_err_set(err, PST_E_TEMP, "plugin %s gave no reason", b->name);

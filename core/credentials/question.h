@@ -8,7 +8,7 @@
 
 struct backend {
 	const char *name;
-	struct plugin *plugin;
+	struct plugin *plugin; /* NULL: it is left out */
 	const struct pst_auth *auth;
 	struct backend_rules rules;
 	bool was_passed_over; /* and the log said so */

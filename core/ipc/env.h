@@ -70,6 +70,10 @@ struct worker_env {
 	const int *auth_inboxes;  /* write ends by slot: login, for the steps of an exchange */
 	enum auth_role role;      /* auth */
 
+	/* auth: plugins that are left out because this worker died of them at its start, a bit for
+	 * each place in which auth plugins are loaded. */
+	uint32_t left_out;
+
 	const struct env_listener *listeners; /* login */
 	size_t listener_count;
 

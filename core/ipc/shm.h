@@ -50,6 +50,8 @@ struct slot_row {
 	_Atomic uint64_t remembered, hashed, overloaded, notes_lost;
 	_Atomic uint32_t deaths; /* the master's */
 	_Atomic int64_t started_ms;
+	/* auth: 1 + the place of the auth plugin that is being loaded or started; 0: none is. */
+	_Atomic uint32_t beginning;
 	char doing[64];    /* for the log if it dies; text without secrets, ended by NUL */
 	char failure[256]; /* why it could not start, for who asked for the reload; likewise */
 };

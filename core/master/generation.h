@@ -26,6 +26,9 @@ struct slot {
 	int64_t started_ms;
 	int64_t start_at_ms; /* when the next one is due; -1: none is wanted */
 	bool told;           /* to drain or stop: its end is no death */
+	uint32_t left_out;   /* auth: the plugins without which it was started; see leave_out.c */
+	uint32_t died_of;    /* auth: 1 + the plugin that ended its last starts; 0: none */
+	uint32_t died_times; /* in a row */
 	bool killed;         /* by us: SIGKILL is on its way */
 	int inbox[2];        /* [0] the worker reads; -1: none */
 };
@@ -75,6 +78,11 @@ struct generation {
 	int (*keys)[2];                   /* by login slot: [0] login's end, [1] keys' */
 	int *login_inboxes, *auth_inboxes, *mail_inboxes; /* write ends by slot */
 	char failure[400];                                /* GEN_FAILED: why */
+
+	uint32_t left_out;       /* auth plugins that end workers at their start: see leave_out.c */
+	int64_t left_wait_ms;    /* how long they are left out this time */
+	int64_t left_until_ms;   /* until one worker tries again; 0: there is nothing to try */
+	struct slot *left_trial; /* that one, while it does; or NULL */
 };
 
 /* Makes everything but processes; sockets come from listens, where they are added as needed. conf

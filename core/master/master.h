@@ -102,6 +102,15 @@ bool slot_is_ready(const struct slot *s); /* the worker says so */
 /* How long to wait for the next start: 0 at first, then 100 ms, 200 ms, … 5 s. */
 int64_t slot_backoff_ms(const struct slot *s);
 
+/* ---- leave_out.c ---- */
+
+/* An auth worker of a live generation died before it was ready. */
+void leave_out_note(struct generation *g, struct slot *s, int64_t now_ms);
+
+/* Has one worker try with all plugins again when it is time, and all others after it. */
+void leave_out_tick(struct generation *g, int64_t now_ms);
+int64_t leave_out_due(const struct generation *g); /* INT64_MAX: never */
+
 /* ---- supervise.c ---- */
 
 /* Starts what is due, ends what takes too long, moves the generation on. */

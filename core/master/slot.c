@@ -153,6 +153,7 @@ equip(struct master *m, struct generation *g, struct slot *s, struct spawn *sp, 
 		break;
 	case WORKER_AUTH:
 		sp->env.role = generation_auth_role(g, s->idx);
+		sp->env.left_out = s->left_out;
 		if (sp->env.role == AUTH_CLERK)
 			equip_clerk(g, sp);
 		else
@@ -186,6 +187,7 @@ reset_row(struct slot *s, int64_t now_ms)
 	atomic_store(&row->landlock_abi, 0);
 	atomic_store(&row->sessions, 0);
 	atomic_store(&row->busy_since_ms, 0);
+	atomic_store(&row->beginning, 0);
 	atomic_store(&row->started_ms, now_ms);
 	slot_doing(row, PST_LIT("starting"));
 	slot_failure(row, PST_LIT(""));
@@ -224,6 +226,7 @@ slot_start(struct master *m, struct generation *g, struct slot *s, int64_t now_m
 	s->told = s->killed = false;
 	s->start_at_ms = -1;
 	s->started_ms = now_ms;
+	s->left_out = s->kind == WORKER_AUTH && s != g->left_trial ? g->left_out : 0;
 	reset_row(s, now_ms);
 	equip(m, g, s, &sp, &fds, listeners, cap);
 	sp.fds = fds.v;
@@ -341,6 +344,8 @@ note_death(struct generation *g, struct slot *s, const char *how, int64_t now_ms
 		(void)snprintf(g->failure, sizeof(g->failure), "%s worker cannot start: %s",
 		               worker_kind_names[s->kind], failure[0] != '\0' ? failure : how);
 	}
+	if (s->kind == WORKER_AUTH && !slot_is_ready(s) && g->phase == GEN_LIVE)
+		leave_out_note(g, s, now_ms);
 }
 
 /* Whose end with status 0 is as it should be, though nobody gave an order. */

@@ -215,6 +215,18 @@ auth_deadline_ms(const struct generation *g, const struct slot *s)
 	return since + g->conf->settings.auth.timeout + AUTH_GRACE_MS;
 }
 
+/* A plugin's start may hang. That counts as a death at start. */
+static void
+end_stuck_start(struct slot *s, int64_t now_ms)
+{
+	if (s->pid == 0 || slot_is_ready(s) || now_ms - s->started_ms < START_LIMIT_MS)
+		return;
+	pst_log_error(NULL, "auth.start_timeout", "slot=%u pid=%d doing=\"%.63s\"", s->idx,
+	              (int)s->pid, s->row->doing);
+	s->started_ms = now_ms; /* not told of again at once */
+	(void)kill(s->pid, SIGKILL);
+}
+
 static void
 end_slow_auth(struct generation *g, int64_t now_ms)
 {
@@ -223,6 +235,8 @@ end_slow_auth(struct generation *g, int64_t now_ms)
 	for (i = 0; i < g->counts[WORKER_AUTH]; i++) {
 		struct slot *s = &g->slots[WORKER_AUTH][i];
 
+		if (g->phase == GEN_LIVE)
+			end_stuck_start(s, now_ms);
 		if (now_ms < auth_deadline_ms(g, s))
 			continue;
 		pst_log_error(NULL, "auth.timeout", "slot=%u pid=%d took_ms=%lld doing=\"%.63s\"",
@@ -289,6 +303,7 @@ supervise_tick(struct master *m, struct generation *g, int64_t now_ms)
 		return;
 	}
 	end_slow_auth(g, now_ms);
+	leave_out_tick(g, now_ms);
 	fill_pool(g, now_ms);
 	start_due(m, g, now_ms);
 }
@@ -310,8 +325,14 @@ supervise_due(const struct generation *g)
 		return pst_now_ms() + STARTING_TICK_MS;
 	if (g->phase == GEN_DRAINING || g->phase == GEN_EMPTYING)
 		due = g->kill_at_ms != 0 ? g->kill_at_ms : g->deadline_ms;
-	for (i = 0; i < g->counts[WORKER_AUTH]; i++)
-		due = earlier(due, auth_deadline_ms(g, &g->slots[WORKER_AUTH][i]));
+	due = earlier(due, leave_out_due(g));
+	for (i = 0; i < g->counts[WORKER_AUTH]; i++) {
+		const struct slot *s = &g->slots[WORKER_AUTH][i];
+
+		due = earlier(due, auth_deadline_ms(g, s));
+		if (s->pid != 0 && !slot_is_ready(s))
+			due = earlier(due, s->started_ms + START_LIMIT_MS);
+	}
 	for (kind = 0; kind < WORKER_KINDS; kind++)
 		for (i = 0; i < g->counts[kind]; i++)
 			if (g->slots[kind][i].pid == 0 && g->slots[kind][i].start_at_ms >= 0)

@@ -11,6 +11,10 @@
 
 struct registry {
 	struct plugin *v[REGISTRY_MAX]; /* owned */
+	uint32_t place[REGISTRY_MAX];   /* of an auth plugin, 1 + its place among them; else 0 */
+	const char *left_out[REGISTRY_MAX];
+	size_t left_count;
+	uint32_t auth_count; /* auth plugins, those that were left out too */
 	size_t n;
 	size_t started;          /* v[0 … started-1] are */
 	struct slot_row *self;   /* borrowed, may be NULL */
@@ -104,19 +108,52 @@ configure(struct registry *r, struct plugin *p, const char *prefix, const struct
 	return 0;
 }
 
+/* If the plugin ends the process, this is how the master knows which one did. */
+static void
+tell_beginning(struct registry *r, uint32_t place, const char *verb, const char *instance)
+{
+	if (r->self == NULL)
+		return;
+	if (place > 0)
+		slot_doing(r->self,
+		           pst_str_c(pst_arena_printf(r->arena, "%s plugin %s", verb, instance)));
+	atomic_store(&r->self->beginning, place);
+}
+
+const char *
+registry_left_out(const struct registry *r, struct pst_str instance)
+{
+	size_t i;
+
+	for (i = 0; i < r->left_count; i++)
+		if (pst_str_eq(pst_str_c(r->left_out[i]), instance))
+			return r->left_out[i];
+	return NULL;
+}
+
 static int
 load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instance,
          struct pst_err *err)
 {
 	struct registry *r = env->plugins;
 	const char *prefix = plugin_instance_prefix(kind, instance, r->arena);
+	const char *name = pst_arena_copy(r->arena, instance);
+	uint32_t place = 0;
 	struct plugin *p;
 
-	if (registry_find(r, kind, instance) != NULL)
+	if (registry_find(r, kind, instance) != NULL ||
+	    (kind == PST_AUTH && registry_left_out(r, instance) != NULL))
 		return 0;
-	if (r->n == REGISTRY_MAX)
+	if (r->n + r->left_count >= REGISTRY_MAX)
 		return pst_err_set(err, PST_E_PERM, "more than %d plugins in one worker",
 		                   REGISTRY_MAX);
+	if (kind == PST_AUTH)
+		place = ++r->auth_count;
+	if (place > 0 && place <= 32 && (env->left_out >> (place - 1) & 1) != 0) {
+		r->left_out[r->left_count++] = name;
+		return 0;
+	}
+	tell_beginning(r, place, "loading", name);
 	p = plugin_load_instance(env->settings, kind, instance, err);
 	if (p == NULL)
 		return -1;
@@ -124,6 +161,8 @@ load_one(const struct worker_env *env, enum pst_kind kind, struct pst_str instan
 		plugin_unload(p);
 		return -1;
 	}
+	tell_beginning(r, 0, "", name);
+	r->place[r->n] = place;
 	r->v[r->n++] = p;
 	return 0;
 }
@@ -157,11 +196,15 @@ registry_load_sections(const struct worker_env *env, enum pst_kind kind, struct 
 int
 registry_start(struct registry *r, const char *worker, struct pst_err *err)
 {
-	for (; r->started < r->n; r->started++)
+	for (; r->started < r->n; r->started++) {
+		tell_beginning(r, r->place[r->started], "starting",
+		               plugin_instance(r->v[r->started]));
 		if (plugin_start(r->v[r->started], worker, err) != 0) {
 			if (r->self != NULL)
 				slot_failure(r->self, pst_str_c(err->text));
 			return -1;
 		}
+	}
+	tell_beginning(r, 0, "", "");
 	return 0;
 }

@@ -47,6 +47,9 @@ bool registry_is_retiring(const struct registry *r);
 /* What they need of the sandbox: a mask of enum pst_needs. */
 uint32_t registry_needs(const struct registry *r);
 
+/* Whether env->left_out kept an auth plugin from being loaded: the instance's name, or NULL. */
+const char *registry_left_out(const struct registry *r, struct pst_str instance);
+
 /* In the order of loading; idx below the count. */
 size_t registry_count(const struct registry *r);
 struct plugin *registry_at(const struct registry *r, size_t idx);
