@@ -46,7 +46,7 @@ class RogueCase(unittest.TestCase):
             options += ["--set", text]
         bed = Bed(*options)
         self.addCleanup(bed.stop)
-        bed.allow("worker.", "auth.", "plugin.")
+        bed.allow("worker.", "auth.", "plugin.", "reload.")
         return bed
 
 
