@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A password against what is stored; see question.h. What takes long is done once: that it was right is
  * remembered, and whoever asks in haste does without. */
-#include <string.h>
-
 #include "base/log.h"
-#include "base/mem.h"
 #include "credentials/question.h"
 #include "credentials/verified.h"
 
@@ -106,5 +103,9 @@ proof_check(struct question *q, struct pst_err *err)
 		return was_right(q, true, false);
 	if (own.n > 0 && state == CHECK_WRONG)
 		state = check_one(q, own, err);
-	return state == CHECK_RIGHT ? was_right(q, false, false) : state;
+	if (state != CHECK_RIGHT)
+		return state;
+	if (scheme_is_outdated(own, q->chain->settings->auth.default_scheme, &q->chain->cost))
+		q->out->outdated = own;
+	return was_right(q, false, false);
 }

@@ -135,6 +135,32 @@ add_generations(const struct master *m, bool as_json, struct pst_buf *out)
 		    seconds_since(g->made_ms, pst_now_ms()), generation_running_all(g));
 }
 
+/* What logins cost: over all that auth workers of a generation did, also those that are gone. */
+static void
+add_passwords(const struct master *m, bool as_json, struct pst_buf *out)
+{
+	uint64_t known = 0, hashed = 0, refused = 0, lost = 0;
+	const struct generation *g;
+	uint32_t i;
+
+	for (g = m->newest; g != NULL; g = g->older)
+		for (i = 0; i < g->counts[WORKER_AUTH]; i++) {
+			const struct slot_row *row = g->slots[WORKER_AUTH][i].row;
+
+			known += atomic_load(&row->remembered);
+			hashed += atomic_load(&row->hashed);
+			refused += atomic_load(&row->overloaded);
+			lost += atomic_load(&row->notes_lost);
+		}
+	add(out,
+	    as_json ? "],\"logins\":{\"known\":%" PRIu64 ",\"hashed\":%" PRIu64
+	              ",\"overloaded\":%" PRIu64 ",\"notes_lost\":%" PRIu64 "}"
+	            : "logins: %" PRIu64 " with a password known to be right, %" PRIu64
+	              " through hash workers, %" PRIu64 " told to try later; %" PRIu64
+	              " notes lost\n",
+	    known, hashed, refused, lost);
+}
+
 void
 report_status(const struct master *m, bool as_json, struct pst_buf *out)
 {
@@ -159,7 +185,8 @@ report_status(const struct master *m, bool as_json, struct pst_buf *out)
 		    PACKAGE_VERSION, (int)m->pid, m->stopping ? " (stopping)" : "", t.workers,
 		    t.sessions[SESSION_LOGIN], t.sessions[SESSION_AUTH], t.sessions[SESSION_MAIL]);
 	add_generations(m, as_json, out);
-	add(out, as_json ? "],\"slots\":["
+	add_passwords(m, as_json, out);
+	add(out, as_json ? ",\"slots\":["
 	                 : "\ngeneration worker slot      pid state     sessions      age deaths  "
 	                   "sandbox                          doing\n");
 	add_workers(m, as_json, out);

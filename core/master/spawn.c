@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -15,6 +17,8 @@
 #include "base/mem.h"
 #include "master/hostile.h"
 #include "plugin/registry.h"
+
+#define HASH_NICE 10
 
 void
 spawn_reset_signals(void)
@@ -91,6 +95,20 @@ take_sections(struct spawn *s, struct pst_err *err)
 	return 0;
 }
 
+/* A storm of wrong passwords takes the time that the machine has left, and no more: whoever can be
+ * answered without a hash comes first. Not the idle class: a login that does take one must not wait for
+ * ever on a machine that is busy with something else. */
+static void
+step_back(const struct worker_env *env)
+{
+	const struct sched_param none = { 0 };
+
+	if (env->kind != WORKER_AUTH || env->role != AUTH_HASH)
+		return;
+	(void)sched_setscheduler(0, SCHED_BATCH, &none);
+	(void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
+}
+
 static int
 get_ready(struct spawn *s, struct pst_err *err)
 {
@@ -113,6 +131,7 @@ get_ready(struct spawn *s, struct pst_err *err)
 	region_keep(s->regions, s->keep, SPAWN_MAX_REGIONS);
 
 	s->env.plugins = registry_create(s->env.self);
+	step_back(&s->env);
 	if (s->code->load != NULL && s->code->load(&s->env, err) != 0)
 		return -1;
 	return sandbox_close(&s->env, &s->sandbox, err);

@@ -45,8 +45,8 @@ run_worker(void *arg)
 	return NULL;
 }
 
-void
-kit_start_worker(struct kit *f)
+static void
+start(struct kit *f, enum auth_role role, int auth_queue, int hash_queue)
 {
 	struct kit_worker *w = &f->w[f->workers++];
 	struct pst_err err;
@@ -61,16 +61,29 @@ kit_start_worker(struct kit *f)
 		.tickets = &f->office,
 		.login_count = 2,
 		.inbox = w->inbox[0],
-		.role = AUTH_HASH, /* which does all of it where a request was not forwarded */
-		.auth_queue = -1,
-		.hash_queue = f->queue[0],
-		.auth_notes = -1,
+		.role = role,
+		.auth_queue = auth_queue,
+		.hash_queue = hash_queue,
+		.auth_notes = f->notes[1],
+		.verified = f->verified,
 		.login_inboxes = f->login_writes,
 		.wake_fd = -1,
 	};
 	if (auth_worker.load(&w->env, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(pthread_create(&w->thread, NULL, run_worker, w), 0);
+}
+
+void
+kit_start_worker(struct kit *f)
+{
+	start(f, AUTH_HASH, -1, f->queue[0]);
+}
+
+void
+kit_start_role(struct kit *f, enum auth_role role)
+{
+	start(f, role, f->queue[0], role == AUTH_QUERY ? f->hash[1] : f->hash[0]);
 }
 
 int
@@ -95,11 +108,15 @@ kit_set_up(void **state)
 		.argon2_memory = 256 * 1024,
 		.argon2_passes = 1,
 		.max_hash_memory = 64 << 20,
+		.timeout = 10000,
+		.verified_age = 60000,
 	};
 	f->settings.mail.location = "maildir:/srv/%{domain}/%{local}";
 	f->settings.policy_order = "fakepolicy";
 	ticket_office_init(&f->office);
 	assert_int_equal(channel_create(f->queue, 65536, &err), 0);
+	assert_int_equal(channel_create(f->hash, 65536, &err), 0);
+	assert_int_equal(channel_create(f->notes, 65536, &err), 0);
 	assert_int_equal(channel_create(f->login, 65536, &err), 0);
 	f->login_writes[0] = -1;
 	f->login_writes[1] = f->login[1];
@@ -136,9 +153,12 @@ kit_tear_down(void **state)
 	}
 	for (i = 0; i < 2; i++) {
 		close(f->queue[i]);
+		close(f->hash[i]);
+		close(f->notes[i]);
 		close(f->login[i]);
 	}
 	close(f->gate);
+	free(f->verified);
 	pst_arena_destroy(f->arena);
 	free(f);
 	return 0;

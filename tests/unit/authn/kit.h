@@ -36,7 +36,10 @@ struct kit {
 	struct conf_texts texts;
 	struct ticket_office office;
 	int queue[2];
-	int login[2]; /* the inbox of login slot 1; slot 0 has none */
+	int hash[2]; /* the hash queue between the two roles */
+	int notes[2];
+	struct verified *verified; /* or NULL */
+	int login[2];              /* the inbox of login slot 1; slot 0 has none */
 	int login_writes[2];
 	int gate;
 	struct kit_worker w[WORKERS];
@@ -53,7 +56,11 @@ struct kit {
 int kit_set_up(void **state);
 int kit_tear_down(void **state);
 
+/* One that does all of it, as a hash worker does with what nobody forwarded. */
 void kit_start_worker(struct kit *f);
+
+/* One of this role: AUTH_QUERY reads what the kit sends and writes to f->hash. */
+void kit_start_role(struct kit *f, enum auth_role role);
 void kit_order(struct kit *f, size_t idx, enum wire_order what);
 
 struct wire_auth_request kit_request_of(const char *user, const char *password);
