@@ -34,6 +34,13 @@ make_note(const struct request *r, enum wire_note_kind kind)
 	};
 }
 
+/* The owner has not logged in, and the master is in no backend's statistics. */
+static bool
+is_masters(const struct request *r)
+{
+	return r->master.whole.n > 0;
+}
+
 void
 note_login(struct request *r)
 {
@@ -41,7 +48,7 @@ note_login(struct request *r)
 
 	if (r->master.whole.n > 0)
 		return; /* the user has not been here */
-	if (chain_auth(r->a->chain, r->answer.backend)->notes == NULL)
+	if (is_masters(r) || chain_auth(r->chain, r->answer.backend)->notes == NULL)
 		return;
 	note.remote_ip = r->wire.remote_ip;
 	note.mechanism = r->wire.mechanism;
@@ -69,9 +76,9 @@ policy_of(const struct request *r)
 static bool
 would_store(const struct request *r)
 {
-	return r->answer.verdict == CHAIN_OK && r->answer.outdated.n > 0 &&
-	       policy_of(r) == REHASH_ON && r->chain == r->a->chain &&
-	       chain_auth(r->a->chain, r->answer.backend)->rehash != NULL;
+	return !is_masters(r) && r->answer.verdict == CHAIN_OK && r->answer.outdated.n > 0 &&
+	       policy_of(r) == REHASH_ON && r->chain == r->chain &&
+	       chain_auth(r->chain, r->answer.backend)->rehash != NULL;
 }
 
 /* A mark says that it was done, or tried: a backend that does not store it is not asked again at each
@@ -110,20 +117,20 @@ store_anew(struct request *r)
 		pst_log_warn(&r->log, "auth.rehash", "reason=\"%s\"", err.text);
 		return;
 	}
-	send_note(r, &note);
 	verified_add(r->a->env->verified, r->query.user, note.old_credential, r->wire.password);
 	verified_add(r->a->env->verified, r->query.user, note.new_credential, r->wire.password);
+	send_note(r, &note);
 }
 
 void
 note_rehash(struct request *r)
 {
-	if (r->answer.is_remembered)
+	if (is_masters(r) || r->answer.is_remembered)
 		return; /* it was told or done when the hash was checked */
 	if (!r->a->in_haste && would_store(r))
 		store_anew(r);
 	else if (r->answer.outdated.n > 0 && policy_of(r) == REHASH_REPORT)
 		pst_log_info(&r->log, "auth.outdated", "backend=%s scheme=%.*s",
-		             chain_name(r->a->chain, r->answer.backend),
+		             chain_name(r->chain, r->answer.backend),
 		             PST_ARG(scheme_of(r->answer.outdated)));
 }
