@@ -106,6 +106,7 @@ harness_start_on(struct harness *h, const int ends[2], struct pst_str input)
 		                  .user = PST_LIT("alice@example.org"),
 		                  .peer = PST_LIT("192.0.2.1"),
 		                  .input = input,
+		                  .ticket = h->ticket,
 		                  .read_only = h->read_only,
 		                  .offered = MECH_BIT(MECH_USER) | MECH_BIT(MECH_PLAIN) |
 		                             MECH_BIT(MECH_LOGIN),

@@ -19,9 +19,10 @@ struct harness {
 
 	int client; /* -1 where it is closed */
 	struct pst_buf got;
-	unsigned waits; /* in a row, in vain */
-	bool is_eof;    /* the server has ended the connection */
-	bool read_only; /* sessions that start from now on are */
+	unsigned waits;              /* in a row, in vain */
+	bool is_eof;                 /* the server has ended the connection */
+	const struct ticket *ticket; /* of those that start from now on; or NULL */
+	bool read_only;              /* sessions that start from now on are */
 };
 
 #define HARNESS_IDLE_MS 600000
