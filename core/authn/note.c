@@ -46,8 +46,6 @@ note_login(struct request *r)
 {
 	struct wire_note note = make_note(r, NOTE_LOGIN);
 
-	if (r->master.whole.n > 0)
-		return; /* the user has not been here */
 	if (is_masters(r) || chain_auth(r->chain, r->answer.backend)->notes == NULL)
 		return;
 	note.remote_ip = r->wire.remote_ip;
@@ -77,8 +75,7 @@ static bool
 would_store(const struct request *r)
 {
 	return !is_masters(r) && r->answer.verdict == CHAIN_OK && r->answer.outdated.n > 0 &&
-	       policy_of(r) == REHASH_ON && r->chain == r->chain &&
-	       chain_auth(r->chain, r->answer.backend)->rehash != NULL;
+	       policy_of(r) == REHASH_ON && chain_auth(r->chain, r->answer.backend)->rehash != NULL;
 }
 
 /* A mark says that it was done, or tried: a backend that does not store it is not asked again at each

@@ -19,7 +19,7 @@ add_masters(struct authn *a, struct pst_err *err)
 
 	if (!settings_next_word(&list, &word))
 		return 0;
-	a->masters = chain_create_of(s, s->auth.master_backends, a->env->plugins, err);
+	a->masters = chain_create_masters(s, a->env->plugins, err);
 	if (a->masters == NULL)
 		return -1;
 	chain_remember(a->masters, a->env->verified, s->auth.verified_age);

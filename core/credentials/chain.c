@@ -77,15 +77,9 @@ add_backend(struct chain *c, const struct registry *r, struct pst_str instance, 
 	return 0;
 }
 
-struct chain *
-chain_create(const struct settings *settings, const struct registry *r, struct pst_err *err)
-{
-	return chain_create_of(settings, settings->auth.backends, r, err);
-}
-
-struct chain *
-chain_create_of(const struct settings *settings, const char *list, const struct registry *r,
-                struct pst_err *err)
+static struct chain *
+create(const struct settings *settings, const char *list, const struct registry *r,
+       struct pst_err *err)
 {
 	struct chain *c = pst_new(struct chain);
 	struct pst_str word;
@@ -111,6 +105,22 @@ chain_create_of(const struct settings *settings, const char *list, const struct 
 fail:
 	chain_destroy(c);
 	return NULL;
+}
+
+struct chain *
+chain_create(const struct settings *settings, const struct registry *r, struct pst_err *err)
+{
+	return create(settings, settings->auth.backends, r, err);
+}
+
+struct chain *
+chain_create_masters(const struct settings *settings, const struct registry *r, struct pst_err *err)
+{
+	struct chain *c = create(settings, settings->auth.master_backends, r, err);
+
+	if (c != NULL)
+		c->needs_no_mail = true;
+	return c;
 }
 
 void

@@ -30,9 +30,10 @@ struct verified;
 struct chain *chain_create(const struct settings *settings, const struct registry *r,
                            struct pst_err *err);
 
-/* The same of another list: auth.master_backends. */
-struct chain *chain_create_of(const struct settings *settings, const char *list,
-                              const struct registry *r, struct pst_err *err);
+/* The same of settings->auth.master_backends, whose users need no mail of their own: their answers
+ * have no location. */
+struct chain *chain_create_masters(const struct settings *settings, const struct registry *r,
+                                   struct pst_err *err);
 void chain_destroy(struct chain *c); /* accepts NULL */
 
 /* Slow passwords that were right are remembered in v for so long. v: shared; NULL: none are. */

@@ -22,6 +22,7 @@ struct chain {
 	struct backend v[CHAIN_MAX];
 	size_t n;
 	struct complaints weak; /* users whose passwords are stored in weak schemes */
+	bool needs_no_mail;
 	unsigned checks; /* that a refused password takes time for, whoever asks for whom */
 };
 

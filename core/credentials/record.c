@@ -55,5 +55,7 @@ record_settle(const struct question *q, struct pst_err *err)
 		return pst_err_set(err, PST_E_PERM, "plugin %s gave a user that cannot be: %.*s",
 		                   q->chain->v[out->backend].name, PST_ARG(name));
 	out->user.home = out->record.home;
+	if (q->chain->needs_no_mail)
+		return 0;
 	return location_fill(template, &out->user, q->arena, &out->location, err);
 }

@@ -250,3 +250,49 @@ kit_assert_refused(struct kit *f, enum pst_err_kind kind)
 	assert_int_equal(f->reply.user.n, 0);
 	assert_in_range(f->reply.delay_ms, 1, FAILURE_DELAY_MS);
 }
+
+/* ---- Users in a list ---- */
+
+void
+kit_add_list(struct kit *f, const char *instance, const char *users, enum backend_step on_wrong,
+             enum backend_step on_temp)
+{
+	struct plugin_section *s = &f->settings.sections[f->settings.section_count++];
+
+	*s = (struct plugin_section){
+		.kind = PST_AUTH,
+		.instance = instance,
+		.plugin = "fakelist",
+		.prefix = pst_arena_printf(f->arena, "auth.%s", instance),
+		.rules = { .on_wrong = on_wrong, .on_temp = on_temp },
+	};
+	conf_texts_set(&f->texts, pst_str_c(pst_arena_printf(f->arena, "%s.users", s->prefix)),
+	               pst_str_c(users), "", 0);
+}
+
+void
+kit_use_one(struct kit *f, const char *users)
+{
+	f->settings.auth.backends = "one";
+	kit_add_list(f, "one", users, BACKEND_STOP, BACKEND_STOP);
+}
+
+void
+kit_ask_from(struct kit *f, const char *user, const char *password, const char *ip, int tls)
+{
+	struct wire_auth_request m = kit_request_of(user, password);
+
+	m.remote_ip = pst_str_c(ip);
+	m.tls = tls > 0;
+	m.tls_version = (uint8_t)tls;
+	kit_ask_with(f, &m);
+}
+
+void
+kit_assert_like_wrong(struct kit *f)
+{
+	kit_assert_refused(f, PST_E_AUTH);
+	assert_int_equal(f->reply.text.n, 0);
+	assert_false(f->reply.has_challenge);
+	assert_in_range(f->reply.delay_ms, FAILURE_DELAY_MS - ANSWER_MS, FAILURE_DELAY_MS);
+}

@@ -77,6 +77,17 @@ int kit_open_ticket(struct kit *f, const char *sid, struct ticket *t);
 /* No, of this kind, and the client waits until failure_delay has passed since the request was taken. */
 void kit_assert_refused(struct kit *f, enum pst_err_kind kind);
 
+/* Adds an instance of fakelist, whose users are those (see there). Before a worker is started. */
+void kit_add_list(struct kit *f, const char *instance, const char *users,
+                  enum backend_step on_wrong, enum backend_step on_temp);
+void kit_use_one(struct kit *f, const char *users); /* it is the only backend */
+
+/* tls: its version; 0: none. */
+void kit_ask_from(struct kit *f, const char *user, const char *password, const char *ip, int tls);
+
+/* The answer of a wrong password, to the octet. */
+void kit_assert_like_wrong(struct kit *f);
+
 #define assert_text(s, c)                                                                          \
 	do {                                                                                       \
 		assert_int_equal((s).n, strlen(c));                                                \
