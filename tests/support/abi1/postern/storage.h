@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* postern/storage.h - what a storage plugin does: open a maildrop, give its
+ * messages, remove some.
+ *
+ * It runs in a mail worker, which serves many sessions from one event loop.
+ * Calls marked "pool" may block: they come from a thread of the worker's pool,
+ * one at a time for each maildrop, many maildrops at once. So a plugin keeps no
+ * mutable state outside struct pst_maildrop. Calls marked "loop" come from the
+ * event loop and must not block: they answer from memory, or say PST_FETCH_WAIT.
+ *
+ * The rules of the wire (CRLF, dots, TOP) are not the plugin's: it gives the
+ * octets as they are stored and says how many there will be on the wire. */
+#ifndef POSTERN_STORAGE_H
+#define POSTERN_STORAGE_H
+
+#include <sys/types.h>
+
+#include <postern/plugin.h>
+
+#define PST_UIDL_MAX 70 /* octets of 0x21 to 0x7E (RFC 1939 section 7) */
+
+struct pst_maildrop; /* the plugin's own */
+
+/* Where the maildrop is. Borrowed until open returns. */
+struct pst_maildrop_spec {
+	const char *path;    /* "maildir:/srv/x" is given to maildir as "/srv/x" */
+	struct pst_str user; /* for the log */
+};
+
+/* One message, by its 0-based place in the listing. */
+struct pst_message {
+	/* Octets that RETR sends after its first line, CRLF line ends, without dot-stuffing and
+	 * without the ending dot (RFC 1939 section 11). A message whose last line has no line end
+	 * counts the CRLF that is sent for it. */
+	uint64_t size_octets;
+	/* 1 to PST_UIDL_MAX octets of 0x21 to 0x7E, unique in the maildrop, never another
+	 * message's (RFC 1939 section 7). Borrowed until the maildrop is closed. */
+	struct pst_str uidl;
+};
+
+/* The stored octets of one message. The server closes fd; it calls done once, from a pool thread
+ * or the loop, if it is not NULL. */
+struct pst_body {
+	int fd; /* holds the message at offset … offset + length - 1 */
+	uint64_t offset;
+	uint64_t length;
+	bool crlf; /* known to have only CRLF line ends and to end with one */
+	void (*done)(void *arg);
+	void *arg;
+};
+
+enum pst_fetch_result {
+	PST_FETCH_OK = 1,
+	PST_FETCH_WAIT,  /* it would block: call again without PST_FETCH_NOWAIT, from the pool */
+	PST_FETCH_ERROR, /* err is filled; PST_E_PERM or PST_E_TEMP, the session goes on */
+};
+
+#define PST_FETCH_NOWAIT 1u /* called on the loop: answer from the kernel's caches or say WAIT */
+
+struct pst_storage {
+	/* sizeof(struct pst_storage) that the plugin was built with; members are only appended. */
+	uint32_t size;
+
+	/* pool. Takes the exclusive lock, which the kernel frees when its holder dies, and reads
+	 * the listing. PST_E_IN_USE: another session has it. PST_E_TEMP, PST_E_PERM: as they say. A
+	 * maildrop that is not there yet is an empty one. *drop_out is the server's until close. */
+	int (*open)(void *self, const struct pst_maildrop_spec *spec,
+	            struct pst_maildrop **drop_out, struct pst_err *err);
+
+	/* loop. The listing, which does not change while the maildrop is open. */
+	uint32_t (*count)(const struct pst_maildrop *drop);
+	void (*message)(const struct pst_maildrop *drop, uint32_t idx, struct pst_message *msg_out);
+
+	/* pool, or loop with PST_FETCH_NOWAIT. Opens one message. A file that is gone, or no longer
+	 * gives size_octets as far as can be told cheaply, is PST_FETCH_ERROR. */
+	enum pst_fetch_result (*fetch)(struct pst_maildrop *drop, uint32_t idx, unsigned flags,
+	                               struct pst_body *body_out, struct pst_err *err);
+
+	/* pool. Removes the n messages at idx[0 … n-1], ascending, for good; called at most once,
+	 * in the UPDATE state. *removed_out: how many are gone. -1 with err filled where not all
+	 * could be removed; one that is gone already counts as removed. Every other message stays. */
+	int (*commit)(struct pst_maildrop *drop, const uint32_t *idx, uint32_t n,
+	              uint32_t *removed_out, struct pst_err *err);
+
+	/* pool. Frees the lock and everything else. Never fails. */
+	void (*close)(struct pst_maildrop *drop);
+
+	/* loop. open, where it can be had from memory alone, as in a poll that finds nothing new.
+	 * PST_FETCH_WAIT: it cannot, nothing is held, ask open. PST_FETCH_ERROR: as open's -1. May be
+	 * NULL: it always waits. */
+	enum pst_fetch_result (*open_now)(void *self, const struct pst_maildrop_spec *spec,
+	                                  struct pst_maildrop **drop_out, struct pst_err *err);
+
+	/* loop. Whether close, without commit before, would return at once: then it is called on the
+	 * loop. May be NULL: it never does. */
+	bool (*closes_now)(const struct pst_maildrop *drop);
+};
+
+#endif
