@@ -21,7 +21,7 @@ struct sql_db {
 	const struct pst_host *host;
 	const struct pgsql_conf *conf;
 	struct side read, write;
-	struct pg_watch *watch; /* NULL: off */
+	struct pg_watch *watch;
 	bool in_transaction;
 };
 
@@ -60,14 +60,13 @@ static int
 make_watch(struct sql_db *db, struct pst_err *err)
 {
 	const char *text = pgsql_listen_text(db->conf);
-	struct pg_link *l;
+	struct pg_link *l = NULL;
 
-	if (text == NULL)
-		return 0;
-	l = make_link(db->host, "listen", text, "read-write", err);
-	if (l == NULL)
+	if (text != NULL)
+		l = make_link(db->host, "listen", text, "read-write", err);
+	if (text != NULL && l == NULL)
 		return -1;
-	db->watch = pg_watch_create(db->host, l);
+	db->watch = pg_watch_create(l);
 	return db->watch != NULL ? 0 : pst_err_set(err, PST_E_TEMP, "no memory");
 }
 
@@ -416,8 +415,6 @@ rollback(struct sql_db *db)
 static int
 watch_fd(struct sql_db *db, struct pst_err *err)
 {
-	if (db->watch == NULL)
-		return pst_err_set(err, PST_E_PERM, "listen is off");
 	return pg_watch_fd(db->watch, err);
 }
 
@@ -425,8 +422,6 @@ static int
 watch_read(struct sql_db *db, void (*changed)(void *arg, const struct pst_auth_change *change),
            void *arg, struct pst_err *err)
 {
-	if (db->watch == NULL)
-		return pst_err_set(err, PST_E_PERM, "listen is off");
 	return pg_watch_read(db->watch, changed, arg, err);
 }
 

@@ -269,8 +269,7 @@ begin_attempt(struct pg_link *l, struct pst_err *err)
 	char password[PG_SECRET_MAX + 1] = "";
 	int rc = -1;
 
-	if (p->name != NULL && l->round.addr == 0 &&
-	    pg_name_find(p->name, l->host, l->until_ms, err) != 0)
+	if (p->name != NULL && l->round.addr == 0 && pg_name_find(p->name, l->until_ms, err) != 0)
 		return -1;
 	collect_options(l, p, &o);
 	if (pg_secret_read(l->conf->password_file, password, err) != 0)

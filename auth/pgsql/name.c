@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* getaddrinfo with a time limit; see name.h. */
+/* getaddrinfo with a time limit; see name.h. Not getaddrinfo_a: its threads end in a way for which the C
+ * library loads another one, and a sandboxed worker can load nothing any more. */
 #include "auth/pgsql/name.h"
 
-#include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 
+/* One look-up: the thread's and ours, and freed by whoever comes last. */
+struct job {
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	char host[NI_MAXHOST];
+	bool is_done, is_left;
+	int rc;
+	struct addrinfo *found;
+};
+
 struct pg_name {
 	const char *host;
-	struct gaicb job;
-	struct addrinfo hints;
-	bool is_running; /* job belongs to the C library's thread */
+	struct job *job; /* under way, or NULL */
 	size_t count;
 	char addrs[PG_ADDRS][INET6_ADDRSTRLEN];
 };
@@ -28,80 +39,140 @@ pg_name_create(const char *host)
 	return n;
 }
 
+static void
+free_job(struct job *j)
+{
+	if (j->found != NULL)
+		freeaddrinfo(j->found);
+	(void)pthread_mutex_destroy(&j->lock);
+	(void)pthread_cond_destroy(&j->ended);
+	free(j);
+}
+
 void
 pg_name_destroy(struct pg_name *n)
 {
-	struct gaicb *jobs[1];
-	int rc;
+	struct job *j;
+	bool is_ours;
 
 	if (n == NULL)
 		return;
-	jobs[0] = &n->job;
-	if (n->is_running) {
-		/* One that cannot be called back any more is waited for: its thread writes here. */
-		while ((rc = gai_cancel(&n->job)) == EAI_NOTCANCELED)
-			(void)gai_suspend((const struct gaicb *const *)jobs, 1, NULL);
-		if (rc == EAI_ALLDONE && n->job.ar_result != NULL)
-			freeaddrinfo(n->job.ar_result);
-	}
+	j = n->job;
 	free(n);
+	if (j == NULL)
+		return;
+	(void)pthread_mutex_lock(&j->lock);
+	is_ours = j->is_done;
+	j->is_left = true;
+	(void)pthread_mutex_unlock(&j->lock);
+	if (is_ours)
+		free_job(j);
+}
+
+static void *
+look_up(void *arg)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct job *j = arg;
+	struct addrinfo *found = NULL;
+	int rc = getaddrinfo(j->host, NULL, &hints, &found);
+	bool is_ours;
+
+	(void)pthread_mutex_lock(&j->lock);
+	j->rc = rc;
+	j->found = rc == 0 ? found : NULL;
+	j->is_done = true;
+	is_ours = j->is_left;
+	(void)pthread_cond_signal(&j->ended);
+	(void)pthread_mutex_unlock(&j->lock);
+	if (is_ours)
+		free_job(j);
+	return NULL;
+}
+
+/* Without signals: they are the main thread's. */
+static int
+start_thread(struct job *j)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t thread;
+	int rc;
+
+	(void)sigfillset(&all);
+	if (pthread_attr_init(&attr) != 0)
+		return -1;
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&thread, &attr, look_up, j);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_attr_destroy(&attr);
+	return rc == 0 ? 0 : -1;
 }
 
 static int
 begin(struct pg_name *n, struct pst_err *err)
 {
-	struct gaicb *jobs[1] = { &n->job };
-	int rc;
+	struct job *j = calloc(1, sizeof(*j));
+	pthread_condattr_t attr;
 
-	n->hints = (struct addrinfo){ .ai_socktype = SOCK_STREAM };
-	n->job = (struct gaicb){ .ar_name = n->host, .ar_request = &n->hints };
-	rc = getaddrinfo_a(GAI_NOWAIT, jobs, 1, NULL);
-	if (rc != 0)
-		return pst_err_set(err, PST_E_TEMP, "%s: %s", n->host, gai_strerror(rc));
-	n->is_running = true;
+	if (j == NULL || strlen(n->host) >= sizeof(j->host) || pthread_condattr_init(&attr) != 0) {
+		free(j);
+		return pst_err_set(err, PST_E_TEMP, "%.64s: no memory for the name", n->host);
+	}
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&j->ended, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&j->lock, NULL);
+	memcpy(j->host, n->host, strlen(n->host) + 1);
+	if (start_thread(j) != 0) {
+		free_job(j);
+		return pst_err_set(err, PST_E_TEMP, "%s: no thread for the name", n->host);
+	}
+	n->job = j;
 	return 0;
 }
 
 static void
-take(struct pg_name *n)
+take(struct pg_name *n, const struct addrinfo *a)
 {
-	const struct addrinfo *a;
-
 	n->count = 0;
-	for (a = n->job.ar_result; a != NULL && n->count < PG_ADDRS; a = a->ai_next)
+	for (; a != NULL && n->count < PG_ADDRS; a = a->ai_next)
 		if (getnameinfo(a->ai_addr, a->ai_addrlen, n->addrs[n->count], INET6_ADDRSTRLEN,
 		                NULL, 0, NI_NUMERICHOST) == 0)
 			n->count++;
-	freeaddrinfo(n->job.ar_result);
 }
 
-/* 0 once the job is over, whatever came of it. */
-static int
-wait_for(struct pg_name *n, int64_t left_ms, struct pst_err *err)
+/* Whether the job is over before until. */
+static bool
+wait_for(struct job *j, int64_t until_ms)
 {
-	const struct gaicb *const jobs[1] = { &n->job };
-	const struct timespec limit = { left_ms / 1000, left_ms % 1000 * 1000000 };
-	int rc = gai_error(&n->job);
+	const struct timespec until = { until_ms / 1000, until_ms % 1000 * 1000000 };
+	bool is_done;
 
-	if (rc == EAI_INPROGRESS && left_ms > 0) {
-		(void)gai_suspend(jobs, 1, &limit);
-		rc = gai_error(&n->job);
-	}
-	if (rc == EAI_INPROGRESS)
-		return pst_err_set(err, PST_E_TEMP, "%s: no answer to the name yet", n->host);
-	n->is_running = false;
-	if (rc == 0)
-		take(n);
-	else
-		(void)pst_err_set(err, PST_E_TEMP, "%s: %s", n->host, gai_strerror(rc));
-	return 0;
+	(void)pthread_mutex_lock(&j->lock);
+	while (!j->is_done && pthread_cond_timedwait(&j->ended, &j->lock, &until) != ETIMEDOUT)
+		;
+	is_done = j->is_done;
+	(void)pthread_mutex_unlock(&j->lock);
+	return is_done;
 }
 
 int
-pg_name_find(struct pg_name *n, const struct pst_host *host, int64_t until_ms, struct pst_err *err)
+pg_name_find(struct pg_name *n, int64_t until_ms, struct pst_err *err)
 {
-	if (n->is_running || begin(n, err) == 0)
-		(void)wait_for(n, until_ms - host->now_ms(), err);
+	if (n->job == NULL && begin(n, err) != 0)
+		return n->count > 0 ? 0 : -1;
+	if (wait_for(n->job, until_ms)) {
+		if (n->job->rc == 0)
+			take(n, n->job->found);
+		else
+			(void)pst_err_set(err, PST_E_TEMP, "%s", gai_strerror(n->job->rc));
+		free_job(n->job);
+		n->job = NULL;
+	} else {
+		(void)pst_err_set(err, PST_E_TEMP, "no answer to the name in time");
+	}
 	return n->count > 0 ? 0 : -1;
 }
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <postern/plugin.h>
+#include <postern/err.h>
 
 #define PG_ADDRS 8
 
@@ -19,10 +19,9 @@ struct pg_name;
 struct pg_name *pg_name_create(const char *host); /* borrowed; NULL: no memory */
 void pg_name_destroy(struct pg_name *n);          /* accepts NULL */
 
-/* Looks the name up, until host->now_ms() says until_ms. -1 (PST_E_TEMP): nothing is known of it; else
+/* Looks the name up, until that time (CLOCK_MONOTONIC). -1 (PST_E_TEMP): nothing is known of it; else
  * there are addresses, found now or, where that fails, the last time. */
-int pg_name_find(struct pg_name *n, const struct pst_host *host, int64_t until_ms,
-                 struct pst_err *err);
+int pg_name_find(struct pg_name *n, int64_t until_ms, struct pst_err *err);
 
 size_t pg_name_count(const struct pg_name *n);
 const char *pg_name_addr(const struct pg_name *n, size_t idx); /* valid until the next find */

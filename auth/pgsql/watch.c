@@ -2,25 +2,28 @@
 /* Listening; see watch.h. The triggers of contrib/schema/postgresql.sql send what is read here. */
 #include "auth/pgsql/watch.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
-#define OPEN_MS 1000   /* how long a call may take */
-#define QUIET_MS 20000 /* after so long without a word the server is asked whether it is there */
-#define ANSWER_MS 5000 /* and must say so within */
+#include "auth/pgsql/say.h"
+
+#define OPEN_MS 1000 /* how long a call may take */
+#define QUIET_S 20   /* after so long without a word the server is asked whether it is there, */
+#define ANSWER_S 5   /* and must say so within */
 
 struct pg_watch {
-	const struct pst_host *host;
 	struct pg_link *link;
+	int epoll; /* what the caller polls: the connection and the timer */
+	int timer;
 	bool is_listening;
-	bool was_listening; /* at any time before */
-	bool tell_all;      /* something may have been missed */
-	bool is_asked;      /* an answer is due */
-	int64_t heard_ms, asked_ms;
+	bool is_asked; /* an answer is due */
 };
 
 struct pg_watch *
-pg_watch_create(const struct pst_host *host, struct pg_link *link)
+pg_watch_create(struct pg_link *link)
 {
 	struct pg_watch *w = calloc(1, sizeof(*w));
 
@@ -28,8 +31,8 @@ pg_watch_create(const struct pst_host *host, struct pg_link *link)
 		pg_link_destroy(link);
 		return NULL;
 	}
-	w->host = host;
 	w->link = link;
+	w->epoll = w->timer = -1;
 	return w;
 }
 
@@ -39,6 +42,10 @@ pg_watch_destroy(struct pg_watch *w)
 	if (w == NULL)
 		return;
 	pg_link_destroy(w->link);
+	if (w->timer >= 0)
+		close(w->timer);
+	if (w->epoll >= 0)
+		close(w->epoll);
 	free(w);
 }
 
@@ -56,35 +63,31 @@ pg_watch_parse(const char *payload)
 }
 
 static void
-stop_listening(struct pg_watch *w, const char *why)
+wake_in(struct pg_watch *w, time_t seconds)
 {
-	if (w->is_listening)
-		w->host->log(w->host, PST_LOG_WARN, "pgsql.deaf",
-		             "reason=\"%.160s\" effect=\"changes take effect at the next login\"",
-		             why);
-	pg_link_lose(w->link, why);
-	w->is_listening = false;
-	w->is_asked = false;
-	w->tell_all = true;
+	const struct itimerspec at = { .it_value = { .tv_sec = seconds } };
+
+	(void)timerfd_settime(w->timer, 0, &at, NULL);
 }
 
-/* An empty query: its answer makes the descriptor readable. */
-static bool
-ask_for_a_word(struct pg_watch *w)
+static int
+stop_listening(struct pg_watch *w, const char *why, struct pst_err *err)
 {
-	PGconn *c = pg_link_conn(w->link);
+	char words[160];
 
-	if (PQsendQuery(c, "") != 1 || PQflush(c) < 0)
-		return false;
-	w->is_asked = true;
-	w->asked_ms = w->host->now_ms();
-	return true;
+	pg_words(why, words, sizeof(words));
+	pg_link_lose(w->link,
+	             words); /* which closes the descriptor, and so takes it out of epoll */
+	w->is_listening = w->is_asked = false;
+	wake_in(w, 0);
+	return pst_err_set(err, PST_E_TEMP, "listen: %s", words);
 }
 
 static int
 begin_listening(struct pg_watch *w, struct pst_err *err)
 {
 	const struct pg_request listen = { .verb = PG_SIMPLE, .text = "LISTEN postern" };
+	struct epoll_event ev = { .events = EPOLLIN };
 	struct pg_answer a;
 
 	pg_link_start_within(w->link, OPEN_MS);
@@ -94,48 +97,70 @@ begin_listening(struct pg_watch *w, struct pst_err *err)
 	if (a.outcome != PG_OK)
 		return -1;
 	pg_link_served(w->link);
-	if (w->was_listening)
-		w->host->log(w->host, PST_LOG_INFO, "pgsql.listening", "again=yes");
-	w->is_listening = w->was_listening = true;
-	w->heard_ms = w->host->now_ms();
-	/* What is due to be told is told by the next read, so there must be something to read. */
-	if (w->tell_all && !ask_for_a_word(w)) {
-		stop_listening(w, "it cannot be asked");
-		return pst_err_set(err, PST_E_TEMP, "listen: the connection was lost");
-	}
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, PQsocket(pg_link_conn(w->link)), &ev) != 0)
+		return stop_listening(w, strerror(errno), err);
+	w->is_listening = true;
+	wake_in(w, QUIET_S);
 	return 0;
 }
 
-/* A server that has died without a word, or hangs, would else be waited for until the kernel knows. */
-static void
-look_after(struct pg_watch *w)
+/* Only the process that listens has these. */
+static int
+open_descriptors(struct pg_watch *w, struct pst_err *err)
 {
-	const int64_t now = w->host->now_ms();
+	struct epoll_event ev = { .events = EPOLLIN };
 
-	if (w->is_asked && now - w->asked_ms >= ANSWER_MS)
-		stop_listening(w, "it does not answer");
-	else if (!w->is_asked && now - w->heard_ms >= QUIET_MS && !ask_for_a_word(w))
-		stop_listening(w, PQerrorMessage(pg_link_conn(w->link)));
+	if (w->epoll < 0)
+		w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll < 0)
+		return pst_err_sys(err, PST_E_TEMP, "listen: epoll_create1");
+	if (w->timer >= 0)
+		return 0;
+	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (w->timer < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->timer, &ev) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "listen: timer");
+	return 0;
 }
 
 int
 pg_watch_fd(struct pg_watch *w, struct pst_err *err)
 {
-	if (w->is_listening)
-		look_after(w);
-	if (!w->is_listening && begin_listening(w, err) != 0)
+	if (open_descriptors(w, err) != 0)
 		return -1;
-	return PQsocket(pg_link_conn(w->link));
+	if (w->link != NULL && !w->is_listening && begin_listening(w, err) != 0)
+		return -1;
+	return w->epoll;
+}
+
+/* A server that has died without a word, or hangs, would else be listened to for ever. An empty query is
+ * the question. */
+static int
+look_after(struct pg_watch *w, struct pst_err *err)
+{
+	PGconn *c = pg_link_conn(w->link);
+	uint64_t times;
+
+	if (read(w->timer, &times, sizeof(times)) != (ssize_t)sizeof(times))
+		return 0; /* it is not time yet */
+	if (w->is_asked)
+		return stop_listening(w, "it does not answer in time", err);
+	if (PQsendQuery(c, "") != 1 || PQflush(c) < 0)
+		return stop_listening(w, PQerrorMessage(c), err);
+	w->is_asked = true;
+	wake_in(w, ANSWER_S);
+	return 0;
 }
 
 static void
-take_answers(struct pg_watch *w, PGconn *c)
+take_answer(struct pg_watch *w, PGconn *c)
 {
 	while (w->is_asked && !PQisBusy(c)) {
 		PGresult *r = PQgetResult(c);
 
 		w->is_asked = r != NULL;
 		PQclear(r);
+		if (!w->is_asked)
+			wake_in(w, QUIET_S);
 	}
 }
 
@@ -143,29 +168,24 @@ int
 pg_watch_read(struct pg_watch *w, void (*changed)(void *arg, const struct pst_auth_change *change),
               void *arg, struct pst_err *err)
 {
-	PGconn *c = pg_link_conn(w->link);
 	struct pst_auth_change change;
 	PGnotify *n;
+	PGconn *c;
 	bool is_alive;
 
+	if (w->link == NULL)
+		return 0;
+	c = pg_link_conn(w->link);
 	if (!w->is_listening)
 		return pst_err_set(err, PST_E_TEMP, "listen: the connection was lost");
 	is_alive = PQconsumeInput(c) == 1;
-	w->heard_ms = w->host->now_ms();
-	take_answers(w, c);
+	take_answer(w, c);
 	while ((n = PQnotifies(c)) != NULL) {
 		change = pg_watch_parse(n->extra);
 		changed(arg, &change);
 		PQfreemem(n);
 	}
-	if (!is_alive || PQstatus(c) == CONNECTION_BAD) {
-		(void)pst_err_set(err, PST_E_TEMP, "listen: the connection was lost");
-		stop_listening(w, PQerrorMessage(c));
-		return -1;
-	}
-	if (w->tell_all) {
-		w->tell_all = false;
-		changed(arg, &(struct pst_auth_change){ PST_LIT(""), PST_LIT("") });
-	}
-	return 0;
+	if (!is_alive || PQstatus(c) == CONNECTION_BAD)
+		return stop_listening(w, PQerrorMessage(c), err);
+	return look_after(w, err);
 }

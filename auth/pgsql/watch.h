@@ -9,8 +9,9 @@
 
 struct pg_watch;
 
-/* link: to the server itself, not to a pooler; taken over. NULL: no memory. */
-struct pg_watch *pg_watch_create(const struct pst_host *host, struct pg_link *link);
+/* link: to the server itself, not to a pooler; taken over. NULL: nothing is ever heard.
+ * Gives NULL where there is no memory. */
+struct pg_watch *pg_watch_create(struct pg_link *link);
 void pg_watch_destroy(struct pg_watch *w); /* accepts NULL */
 
 /* As in postern/auth.h. */
