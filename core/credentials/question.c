@@ -94,6 +94,15 @@ take_disabled(struct question *q)
 		take_credentials_out(q->out);
 }
 
+/* verify or token knows the user, and alone knows whether the credentials were right. */
+static void
+take_refused(struct question *q)
+{
+	take_credentials_out(q->out);
+	q->out->verdict = CHAIN_DISABLED;
+	q->out->password_right = q->out->record.password_right;
+}
+
 /* verify has checked the password itself. */
 static void
 take_verified(struct question *q)
@@ -331,7 +340,10 @@ ask_backend(struct question *q, size_t idx, enum way way)
 			q->state.checks = q->chain->checks;
 		break;
 	case PST_AUTH_DISABLED:
-		take_disabled(q);
+		if (way == WAY_LOOKUP)
+			take_disabled(q);
+		else
+			take_refused(q);
 		break;
 	case PST_AUTH_TEMP:
 		fail(q->out, &err);

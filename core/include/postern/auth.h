@@ -83,6 +83,10 @@ struct pst_auth_record {
 	/* For `posternctl auth explain`: the key of the plugin's section that gave this answer, a
 	 * query's for one. Looked at whatever the result. */
 	struct pst_str source;
+
+	/* verify and token, with PST_AUTH_DISABLED: the credentials were right, so that the client may
+	 * be told that it is not another password that is wanted. */
+	bool password_right;
 };
 
 /* What happened, told to the backend that knew the user: in batches, in a process of its own, after
