@@ -247,6 +247,7 @@ pam_attempt(struct pam_attempt *a, struct pst_err *err)
 		rc = pam_authenticate(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
 		result = judge_authenticate(h, &talk, rc, err);
 	}
+	a->is_right = result == PST_AUTH_OK;
 	if (result == PST_AUTH_OK) {
 		rc = pam_acct_mgmt(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
 		result = judge_account(h, &talk, rc, err);

@@ -14,6 +14,7 @@ struct pam_attempt {
 
 	char name[PAM_NAME_MAX]; /* out, with OK: the user's, which a module may have changed */
 	char reason[128];        /* out, with DISABLED: for the log */
+	bool is_right;           /* out: the authentication phase was passed */
 	char stray_prompt[64];   /* out: a question other than the password's, or empty */
 };
 

@@ -160,10 +160,13 @@ verify(void *self, const struct pst_auth_query *query, struct pst_str password,
 	}
 	if (result == PST_AUTH_OK)
 		result = fill_record(s, attempt.name, query, record, err);
-	if (result == PST_AUTH_DISABLED)
-		record->reason =
-			(struct pst_str){ s->host->copy(record->arena, pst_str_c(attempt.reason)),
-			                  strlen(attempt.reason) };
+	if (result == PST_AUTH_DISABLED) {
+		record->password_right = attempt.is_right;
+		record->reason = (struct pst_str){
+			s->host->copy(record->arena, pst_str_c(attempt.reason)),
+			strlen(attempt.reason),
+		};
+	}
 	count_request(s);
 	return result;
 }
