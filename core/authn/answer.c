@@ -194,6 +194,18 @@ go_on_as_owner(struct request *r)
 }
 
 void
+answer_proven(struct request *r, bool is_right)
+{
+	struct chain_answer *answer = &r->answer;
+
+	if (answer->verdict != CHAIN_OK && answer->verdict != CHAIN_DISABLED)
+		return;
+	answer->password_right = is_right;
+	if (answer->verdict == CHAIN_OK && !is_right)
+		answer->verdict = CHAIN_WRONG;
+}
+
+void
 answer_settle(struct request *r)
 {
 	struct pst_decision decision;

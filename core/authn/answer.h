@@ -7,13 +7,18 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "credentials/chain.h"
+#include "credentials/mechanism.h"
 #include "ipc/env.h"
 #include "ipc/ticket.h"
 #include "ipc/wire.h"
 #include "plugin/hooks.h"
 
+struct exchanges;
+
 struct authn {
 	const struct worker_env *env;
+	uint32_t mechanisms;         /* MECH_BIT of those that the settings name */
+	struct exchanges *exchanges; /* NULL: no mechanism needs them here */
 	struct chain *chain;
 	struct chain *masters; /* NULL: nobody logs in for another */
 	struct hooks *hooks;
@@ -31,6 +36,9 @@ struct request {
 	struct authn *a;
 	struct msg_head head;
 	struct wire_auth_request wire;
+	struct pst_str message; /* that wire is decoded from */
+	enum mechanism_id mechanism;
+	bool is_user; /* user, and master where there is one, can be somebody; else both are "" */
 	struct username user;   /* whose mail it is */
 	struct username master; /* who logs in for the user; whole is empty where nobody does */
 	struct pst_auth_query query; /* of the one who shows the password */
@@ -46,7 +54,23 @@ struct request {
 	struct wire_auth_reply reply;
 };
 
+/* ---- request.c ---- */
+
+/* Reads data, which is borrowed until request_close, as a request that waits for the answer of number
+ * request (0: its own), and makes the query; shows that the worker is busy. False: it is none, which is
+ * logged. */
+bool request_open(struct request *r, struct authn *a, struct pst_str data, uint64_t request);
+
+/* Asks the chain, into r->answer. */
+void request_ask(struct request *r, enum proof_kind kind, struct pst_str secret);
+
+/* Sends r->reply, unless it was forwarded, and tells the clerk. */
+void request_close(struct request *r);
+
 /* ---- answer.c: the reply ---- */
+
+/* The check that a mechanism made itself of the user that was found. */
+void answer_proven(struct request *r, bool is_right);
 
 /* A refusal leaves after failure_delay, counted from the request's start. text: for the client, or
  * "" for the kind's own; it lives until the reply is sent. */

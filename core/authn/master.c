@@ -28,6 +28,18 @@ take_apart(struct pst_str name, char separator, struct pst_str *owner_out,
 	return true;
 }
 
+/* Only who is known by what the client shows can act for another. */
+static bool
+may_be_master(const struct request *r)
+{
+	const enum mechanism_proof proof =
+		r->mechanism == MECH_COUNT ? MECH_BY_PASSWORD : mechanisms[r->mechanism].proof;
+
+	if (r->a->masters == NULL)
+		return false;
+	return r->wire.password.n > 0 || proof == MECH_BY_SCRAM || proof == MECH_BY_CERTIFICATE;
+}
+
 enum master_way
 master_names(const struct request *r, struct pst_str *owner_out, struct pst_str *master_out)
 {
@@ -36,8 +48,7 @@ master_names(const struct request *r, struct pst_str *owner_out, struct pst_str 
 	if (r->wire.authzid.n > 0) {
 		*owner_out = r->wire.authzid;
 		*master_out = r->wire.user;
-		return r->a->masters != NULL && r->wire.password.n > 0 ? MASTER_FOR_OWNER
-		                                                       : MASTER_FORBIDDEN;
+		return may_be_master(r) ? MASTER_FOR_OWNER : MASTER_FORBIDDEN;
 	}
 	*owner_out = r->wire.user;
 	*master_out = PST_LIT("");

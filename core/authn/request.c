@@ -3,6 +3,8 @@
 #include "authn/request.h"
 
 #include "authn/answer.h"
+#include "authn/exchange.h"
+#include "authn/method.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,6 +28,37 @@ add_masters(struct authn *a, struct pst_err *err)
 	return 0;
 }
 
+#define SCRAMS                                                                                     \
+	(MECH_BIT(MECH_SCRAM_SHA_1) | MECH_BIT(MECH_SCRAM_SHA_1_PLUS) |                            \
+	 MECH_BIT(MECH_SCRAM_SHA_256) | MECH_BIT(MECH_SCRAM_SHA_256_PLUS))
+#define TOKENS (MECH_BIT(MECH_OAUTHBEARER) | MECH_BIT(MECH_XOAUTH2))
+
+static bool
+has_token_backend(const struct chain *c)
+{
+	size_t i;
+
+	for (i = 0; i < chain_count(c); i++)
+		if (chain_auth(c, i)->token != NULL)
+			return true;
+	return false;
+}
+
+/* What mechanisms need that bring no password. One that could never let anybody in would be offered in
+ * vain. */
+static int
+start_methods(struct authn *a, struct pst_err *err)
+{
+	if ((a->mechanisms & TOKENS) != 0 && !has_token_backend(a->chain))
+		return pst_err_set(err, PST_E_PERM,
+		                   "auth.mechanisms: OAUTHBEARER and XOAUTH2 need a backend that "
+		                   "checks tokens, and none of auth.backends does");
+	if (!a->in_haste || (a->mechanisms & SCRAMS) == 0)
+		return 0;
+	a->exchanges = exchanges_create(err);
+	return a->exchanges == NULL ? -1 : 0;
+}
+
 struct authn *
 authn_create(const struct worker_env *env, struct pst_err *err)
 {
@@ -33,6 +66,7 @@ authn_create(const struct worker_env *env, struct pst_err *err)
 
 	a->env = env;
 	a->in_haste = env->role == AUTH_QUERY;
+	a->mechanisms = mechanism_set(env->settings->auth.mechanisms);
 	a->arena = pst_arena_create();
 	a->tickets = ticket_desk_create(env->tickets);
 	a->chain = chain_create(env->settings, env->plugins, err);
@@ -43,6 +77,8 @@ authn_create(const struct worker_env *env, struct pst_err *err)
 		goto fail;
 	a->hooks = hooks_create(env->settings->policy_order, env->plugins, err);
 	if (a->hooks == NULL)
+		goto fail;
+	if (start_methods(a, err) != 0)
 		goto fail;
 	return a;
 fail:
@@ -55,6 +91,7 @@ authn_destroy(struct authn *a)
 {
 	if (a == NULL)
 		return;
+	exchanges_destroy(a->exchanges);
 	hooks_destroy(a->hooks);
 	chain_destroy(a->masters);
 	chain_destroy(a->chain);
@@ -126,7 +163,8 @@ has_nul(const struct wire_auth_request *w)
 	return pst_str_has_nul(w->sid) || pst_str_has_nul(w->mechanism) ||
 	       pst_str_has_nul(w->password) || pst_str_has_nul(w->remote_ip) ||
 	       pst_str_has_nul(w->local_ip) || pst_str_has_nul(w->sni) ||
-	       pst_str_has_nul(w->listener);
+	       pst_str_has_nul(w->listener) || pst_str_has_nul(w->challenge) ||
+	       pst_str_has_nul(w->cert_name);
 }
 
 static void
@@ -159,8 +197,8 @@ count(struct request *r)
 		atomic_fetch_add(&row->remembered, 1);
 }
 
-static void
-prove(struct request *r, enum proof_kind kind, struct pst_str secret)
+void
+request_ask(struct request *r, enum proof_kind kind, struct pst_str secret)
 {
 	const struct chain_watch watch = {
 		.asking = on_asking,
@@ -170,6 +208,12 @@ prove(struct request *r, enum proof_kind kind, struct pst_str secret)
 	const struct chain_proof proof = { kind, secret, r->a->in_haste };
 
 	chain_ask(r->chain, &r->query, &proof, r->a->arena, &watch, &r->answer);
+}
+
+static void
+check_password(struct request *r)
+{
+	request_ask(r, PROOF_PASSWORD, r->wire.password);
 	if (r->answer.verdict == CHAIN_SLOW) {
 		forward_send(r);
 		return;
@@ -209,14 +253,6 @@ passes_policies(struct request *r)
 	return verdict != PST_REFUSE;
 }
 
-static void
-authenticate(struct request *r)
-{
-	make_query(r);
-	if (passes_policies(r))
-		prove(r, PROOF_PASSWORD, r->wire.password);
-}
-
 /* Only auth workers can write to the hash queue: that it is forwarded is believed there, and nowhere
  * else. */
 static void
@@ -243,11 +279,11 @@ start_log(struct request *r)
 }
 
 static bool
-decode(struct request *r, struct pst_str data)
+decode(struct request *r)
 {
 	struct pst_err err;
 
-	if (wire_auth_request_decode(data, &r->head, &r->wire, &err) != 0) {
+	if (wire_auth_request_decode(r->message, &r->head, &r->wire, &err) != 0) {
 		pst_log_error(NULL, "auth.message", "reason=\"%s\"", err.text);
 		return false;
 	}
@@ -256,8 +292,16 @@ decode(struct request *r, struct pst_str data)
 		              r->wire.login_slot);
 		return false;
 	}
+	r->mechanism = mechanism_find(r->wire.mechanism);
 	take_forwarded(r);
 	return true;
+}
+
+/* login offers only what is on; whoever says something else is no login worker of ours. */
+static bool
+is_on(const struct request *r)
+{
+	return r->mechanism != MECH_COUNT && (r->a->mechanisms & MECH_BIT(r->mechanism)) != 0;
 }
 
 /* Whose mail, and who wants it. A master's name is taken as it stands: no domain is added. False where
@@ -268,8 +312,11 @@ fold_names(struct request *r)
 	struct pst_str owner, master;
 	struct domain_choice domain;
 	struct pst_err err;
-	enum master_way way = master_names(r, &owner, &master);
+	enum master_way way;
 
+	if (is_on(r))
+		method_name(r);
+	way = master_names(r, &owner, &master);
 	r->chain = way == MASTER_FOR_OWNER ? r->a->masters : r->a->chain;
 	domain_choose(r->a->env->settings, r->wire.listener, r->wire.sni, &domain);
 	if (way == MASTER_FORBIDDEN || username_fold(owner, domain.name, &r->user, &err) != 0)
@@ -278,20 +325,56 @@ fold_names(struct request *r)
 }
 
 static void
-answer(struct request *r)
+forget_names(struct request *r)
 {
-	const bool is_user = fold_names(r);
+	r->user.whole = r->user.local = r->user.domain = PST_LIT("");
+	r->master.whole = PST_LIT("");
+}
 
-	if (!is_user)
-		r->user.whole = r->master.whole = PST_LIT("");
+bool
+request_open(struct request *r, struct authn *a, struct pst_str data, uint64_t request)
+{
+	*r = (struct request){
+		.a = a,
+		.message = data,
+		.taken_ms = pst_now_ms(),
+		.changes_at = changes_now(a->env->changes),
+	};
+	if (!decode(r))
+		return false;
+	if (request != 0)
+		r->head.request = request;
+	r->is_user = fold_names(r);
+	if (!r->is_user)
+		forget_names(r);
 	show_busy(r);
 	start_log(r);
+	make_query(r);
+	return true;
+}
+
+static bool
+is_by_password(const struct request *r)
+{
+	return r->mechanism == MECH_COUNT || mechanisms[r->mechanism].proof == MECH_BY_PASSWORD;
+}
+
+static void
+answer(struct request *r)
+{
 	if (forward_is_late(r))
 		return;
-	if (is_user && r->wire.password.n > 0 && !has_nul(&r->wire))
-		authenticate(r);
-	else
+	if (!is_on(r) || has_nul(&r->wire)) {
 		refuse_impossible(r);
+	} else if (!is_by_password(r)) {
+		if (method_is_possible(r) && passes_policies(r))
+			method_judge(r);
+	} else if (r->is_user && r->wire.password.n > 0) {
+		if (passes_policies(r))
+			check_password(r);
+	} else {
+		refuse_impossible(r);
+	}
 }
 
 /* Nobody waits for these. */
@@ -305,21 +388,27 @@ tell_clerk(struct request *r)
 }
 
 void
-authn_serve(struct authn *a, struct pst_str data)
+request_close(struct request *r)
 {
-	struct request r = {
-		.a = a,
-		.taken_ms = pst_now_ms(),
-		.changes_at = changes_now(a->env->changes),
-	};
+	struct authn *a = r->a;
 
-	if (!decode(&r, data))
-		return;
-	answer(&r);
-	if (!r.is_forwarded)
-		answer_send(&r);
+	if (!r->reply.ok && is_on(r) && !is_by_password(r))
+		r->reply.user = r->user.whole; /* it stood in the response: login does not know */
+	if (!r->is_forwarded)
+		answer_send(r);
 	show_idle(a->env);
-	tell_clerk(&r);
+	tell_clerk(r);
 	pst_arena_reset(a->arena);
 	pst_wipe(a->ticket, sizeof(a->ticket));
+}
+
+void
+authn_serve(struct authn *a, struct pst_str data)
+{
+	struct request r;
+
+	if (!request_open(&r, a, data, 0))
+		return;
+	answer(&r);
+	request_close(&r);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "authn/clerk.h"
+#include "authn/exchange.h"
 #include "authn/request.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -75,19 +76,31 @@ serve_queue(struct loop *l)
 
 /* A generation that drains still logs its clients in, until the master says stop. */
 static void
-obey(struct loop *l)
+obey(struct loop *l, struct pst_str data)
 {
 	struct wire_order_msg order;
 	struct msg_head head;
 	struct pst_err err;
-	size_t n = take(l, l->env->inbox);
 
-	if (n == 0)
-		return;
-	if (wire_order_decode((struct pst_str){ (const char *)l->in, n }, &head, &order, &err) != 0)
+	if (wire_order_decode(data, &head, &order, &err) != 0)
 		pst_log_error(NULL, "auth.message", "reason=\"%s\"", err.text);
 	else if (order.order == ORDER_STOP)
 		l->stop = true;
+}
+
+static void
+serve_inbox(struct loop *l)
+{
+	size_t n = take(l, l->env->inbox);
+	const struct pst_str data = { (const char *)l->in, n };
+
+	if (n == 0)
+		return;
+	if (wire_type(data) == MSG_AUTH_STEP)
+		exchanges_step(l->authn, data);
+	else
+		obey(l, data);
+	pst_wipe(l->in, n);
 }
 
 /* The master keeps both ends of each channel, so a hang-up means that it is gone. */
@@ -98,7 +111,7 @@ serve(struct loop *l)
 
 	while (!l->stop) {
 		struct epoll_event ev[2];
-		int n = epoll_wait(l->epoll, ev, 2, -1);
+		int n = epoll_wait(l->epoll, ev, 2, exchanges_sweep(l->authn));
 		int i;
 
 		if (n < 0 && errno != EINTR) {
@@ -109,7 +122,7 @@ serve(struct loop *l)
 			if ((ev[i].events & gone) != 0)
 				return 1;
 			if (ev[i].data.fd == l->env->inbox)
-				obey(l);
+				serve_inbox(l);
 			else
 				serve_queue(l);
 		}

@@ -184,6 +184,11 @@ static const struct pst_conf_key auth_keys[] = {
 	  "token, which a backend must be able to check); ANONYMOUS (see anonymous). postern(8) "
 	  "says what each protects. Without TLS none is offered, unless the listener's "
 	  "plaintext_login is on." },
+	{ "scram_iterations", PST_CONF_INT(struct auth_settings, scram_iterations), "0", 0, 5000000,
+	  "iterations",
+	  "What SCRAM shows to a client whose user does not exist, or has the password stored as "
+	  "it is. Where it is the count that most stored passwords have, nobody can tell who is "
+	  "there. 0: what new passwords get if default_scheme is one of SCRAM, else 4096." },
 	{ "anonymous", PST_CONF_TEXT(struct auth_settings, anonymous), "", 0, 1000, NULL,
 	  "Whose maildrop anonymous clients read (AUTH ANONYMOUS, which mechanisms must name): a "
 	  "list of users, at most one of a domain. A client gets that one whose domain is the "

@@ -21,6 +21,7 @@ void
 ticket_office_init(struct ticket_office *o)
 {
 	pst_random(o->key, sizeof(o->key));
+	pst_random(o->boot_secret, sizeof(o->boot_secret));
 	/* 0 marks a place where nothing was served: so they are mapped, and not written here, which
 	 * would take half a megabyte for nothing. */
 	atomic_store(&o->next, 1);

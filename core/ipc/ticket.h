@@ -18,6 +18,8 @@
 
 struct ticket_office {
 	uint8_t key[32];
+	/* auth's own, and the same from the server's start to its end: the generations pass it on. */
+	uint8_t boot_secret[32];
 	_Atomic uint64_t next;
 	_Atomic uint64_t served[TICKET_SERVED]; /* by number modulo TICKET_SERVED: the latest one */
 };

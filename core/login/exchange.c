@@ -123,7 +123,8 @@ finish(struct client *c, bool cancelled)
 		pst_err_set(&why, PST_E_CLIENT, "authentication cancelled");
 		handoff_failed(c, &why, NULL, 0);
 	} else {
-		x->reply.delay_ms = 0; /* it was waited before the challenge */
+		if (!x->reply.ok)
+			x->reply.delay_ms = 0; /* it was waited before the challenge */
 		handoff_finish(c, &x->reply);
 	}
 	destroy(x);

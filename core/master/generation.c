@@ -204,6 +204,9 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 	board_init(&g->board, g->board_rows, rows, g->counts[WORKER_LOGIN]);
 	g->tickets = region_create(regions, sizeof(*g->tickets));
 	ticket_office_init(g->tickets);
+	if (elder != NULL)
+		memcpy(g->tickets->boot_secret, elder->tickets->boot_secret,
+		       sizeof(g->tickets->boot_secret));
 	g->changes = region_create(regions, sizeof(*g->changes));
 	g->marks = get_marks(regions, &conf->settings, elder);
 	if (make_channels(g, err) != 0) {

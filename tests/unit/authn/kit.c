@@ -101,6 +101,8 @@ kit_set_up(void **state)
 	f->settings.auth = (struct auth_settings){
 		.failure_delay = FAILURE_DELAY_MS,
 		.backends = "fakeauth fakeverify",
+		.mechanisms = "USER PLAIN LOGIN",
+		.anonymous = "",
 		.default_domain = "",
 		.master_backends = "",
 		.master_separator = "",
