@@ -11,7 +11,7 @@
 struct pst_arena;
 
 /* Exit statuses. */
-enum ctl_status { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
+enum ctl_status { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_TEMP = 3 };
 
 struct ctl {
 	const char *config_path; /* -c, or the usual place */
@@ -76,5 +76,6 @@ int ctl_password_make(struct ctl *c, int argc, char **argv);
 int ctl_password_check(struct ctl *c, int argc, char **argv);
 int ctl_password_schemes(struct ctl *c, int argc, char **argv);
 int ctl_auth_test(struct ctl *c, int argc, char **argv);
+int ctl_auth_explain(struct ctl *c, int argc, char **argv);
 
 #endif

@@ -77,6 +77,14 @@ static const struct ctl_command commands[] = {
 	  "where the mail would be; with a password (--password asks for it) also whether it is "
 	  "right. Policies are not asked.",
 	  ctl_auth_test },
+	{ "auth explain",
+	  "USER [--password-from FD|-] [--ip ADDRESS] [--local-ip ADDRESS] [--tls 0|1.2|1.3] "
+	  "[--sni NAME] [--mechanism NAME] [--listener NAME]",
+	  "Goes through a login of USER as the server would, and says of each step what it comes "
+	  "to and which line of the configuration decides. The password, if any, is the one line "
+	  "of the descriptor FD or of standard input. The status is 0 for yes, 1 for no, 3 where "
+	  "it cannot be told now.",
+	  ctl_auth_explain },
 	{ "status", "[--json]",
 	  "Shows the running server: its generations and workers, with what each worker's sandbox "
 	  "holds.",

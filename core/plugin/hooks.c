@@ -17,6 +17,8 @@ struct hook {
 struct hooks {
 	struct hook v[REGISTRY_MAX];
 	size_t n;
+	hooks_said *said; /* or NULL */
+	void *arg;
 };
 
 struct hooks *
@@ -45,6 +47,13 @@ void
 hooks_destroy(struct hooks *h)
 {
 	free(h);
+}
+
+void
+hooks_watch(struct hooks *h, hooks_said *said, void *arg)
+{
+	h->said = said;
+	h->arg = arg;
 }
 
 static bool
@@ -83,6 +92,16 @@ add_verdict(const struct hook *h, enum pst_verdict verdict, const struct pst_dec
 	return false;
 }
 
+/* Takes one hook's word; false once the login is refused. */
+static bool
+take(const struct hooks *h, size_t idx, bool is_after, enum pst_verdict verdict,
+     const struct pst_decision *one, struct pst_decision *all)
+{
+	if (h->said != NULL)
+		h->said(h->arg, h->v[idx].name, is_after, verdict, one);
+	return add_verdict(&h->v[idx], verdict, one, all);
+}
+
 enum pst_verdict
 hooks_before(const struct hooks *h, const struct pst_auth_query *query, struct pst_decision *out)
 {
@@ -90,14 +109,14 @@ hooks_before(const struct hooks *h, const struct pst_auth_query *query, struct p
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < h->n; i++) {
-		struct pst_decision one = { 0 };
 		const struct hook *hook = &h->v[i];
+		struct pst_decision one = { 0 };
+		enum pst_verdict verdict;
 
 		if (hook->policy->before_auth == NULL)
 			continue;
-		if (!add_verdict(hook,
-		                 hook->policy->before_auth(plugin_self(hook->plugin), query, &one),
-		                 &one, out))
+		verdict = hook->policy->before_auth(plugin_self(hook->plugin), query, &one);
+		if (!take(h, i, false, verdict, &one, out))
 			return PST_REFUSE;
 	}
 	return PST_PASS;
@@ -111,15 +130,15 @@ hooks_after(const struct hooks *h, const struct pst_auth_query *query, bool ok,
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < h->n; i++) {
-		struct pst_decision one = { 0 };
 		const struct hook *hook = &h->v[i];
+		struct pst_decision one = { 0 };
+		enum pst_verdict verdict;
 
 		if (hook->policy->after_auth == NULL)
 			continue;
-		if (!add_verdict(hook,
-		                 hook->policy->after_auth(plugin_self(hook->plugin), query, ok,
-		                                          record, &one),
-		                 &one, out))
+		verdict = hook->policy->after_auth(plugin_self(hook->plugin), query, ok, record,
+		                                   &one);
+		if (!take(h, i, true, verdict, &one, out))
 			return PST_REFUSE;
 	}
 	return PST_PASS;

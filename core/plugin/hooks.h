@@ -13,6 +13,11 @@ struct hooks;
 struct hooks *hooks_create(const char *order, const struct registry *r, struct pst_err *err);
 void hooks_destroy(struct hooks *h); /* accepts NULL */
 
+/* Tells of what each hook says, before it counts: name is the instance's. said may be NULL. */
+typedef void hooks_said(void *arg, const char *name, bool is_after, enum pst_verdict verdict,
+                        const struct pst_decision *decision);
+void hooks_watch(struct hooks *h, hooks_said *said, void *arg);
+
 /* What all of them together want: PST_PASS or PST_REFUSE. delay_ms is the longest that one asked
  * for, whatever the verdict; kind and text are those of the first refusal. */
 enum pst_verdict hooks_before(const struct hooks *h, const struct pst_auth_query *query,
