@@ -2,6 +2,8 @@
 /* Folding of user names; see username.h. */
 #include "credentials/username.h"
 
+#include <unistr.h>
+
 static int
 check_part(struct pst_str part, const char *which, struct pst_err *err)
 {
@@ -23,6 +25,30 @@ check_octets(struct pst_str s, struct pst_err *err)
 		if (c < 0x20 || c == 0x7f || c == '/')
 			return pst_err_set(err, PST_E_AUTH,
 			                   "user name: octet 0x%02x is not allowed in it", c);
+	}
+	return 0;
+}
+
+/* RFC 6856: names are UTF-8. Others would be a failure for a database and no unknown user, and an
+ * overlong form of '/' or '@' could be one for somebody who reads it later; line ends there are
+ * beyond ASCII, too. */
+static int
+check_utf8(struct pst_str s, struct pst_err *err)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t left = s.n;
+
+	while (left > 0) {
+		ucs4_t c;
+		const int step = u8_mbtoucr(&c, p, left);
+
+		if (step <= 0)
+			return pst_err_set(err, PST_E_AUTH, "user name: not UTF-8");
+		if ((c >= 0x80 && c < 0xa0) || c == 0x2028 || c == 0x2029)
+			return pst_err_set(err, PST_E_AUTH,
+			                   "user name: U+%04X is not allowed in it", (unsigned)c);
+		p += step;
+		left -= (size_t)step;
 	}
 	return 0;
 }
@@ -63,7 +89,8 @@ username_fold(struct pst_str asked, const char *default_domain, struct username 
 	out->text[n] = '\0';
 	out->whole = (struct pst_str){ out->text, n };
 	split(out);
-	if (check_octets(out->whole, err) != 0 || check_part(out->local, "part before @", err) != 0)
+	if (check_octets(out->whole, err) != 0 || check_utf8(out->whole, err) != 0 ||
+	    check_part(out->local, "part before @", err) != 0)
 		return -1;
 	if (out->local.n < out->whole.n)
 		return check_part(out->domain, "domain", err);

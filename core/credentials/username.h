@@ -19,7 +19,8 @@ struct username {
 
 /* Folds ASCII letters to lower case and adds default_domain where the name has no '@' (and it is not
  * ""). -1 (PST_E_AUTH, to be answered as an unknown user is) where the name is empty, too long, or
- * could lead out of a folder: an empty part, '/', control characters, a part that begins with '.'. */
+ * could lead out of a folder or is no name: an empty part, '/', control characters, a part that begins
+ * with '.', octets that are not UTF-8. */
 int username_fold(struct pst_str asked, const char *default_domain, struct username *out,
                   struct pst_err *err);
 

@@ -46,6 +46,22 @@ static const struct {
 	{ "a\nb@c.test", "", NULL, NULL, NULL },
 	{ "a\x7f@c.test", "", NULL, NULL, NULL },
 	{ "alice@c.test\r", "", NULL, NULL, NULL },
+	{ "\xe6\x97\xa5\xe6\x9c\xac@\xe4\xbe\x8b.test", "",
+	  "\xe6\x97\xa5\xe6\x9c\xac@\xe4\xbe\x8b.test", "\xe6\x97\xa5\xe6\x9c\xac",
+	  "\xe4\xbe\x8b.test" },
+	{ "\xf0\x9f\x93\xac", "b.test", "\xf0\x9f\x93\xac@b.test", "\xf0\x9f\x93\xac", "b.test" },
+	{ "m\xfcller@c.test", "", NULL, NULL, NULL },   /* Latin-1 */
+	{ "a\xc0\xaf..@c.test", "", NULL, NULL, NULL }, /* '/', overlong */
+	{ "a\xc1\x80"
+	  "b.test@c.test",
+	  "", NULL, NULL, NULL }, /* '@', overlong */
+	{ "a\xe0\x80\xaf@c.test", "", NULL, NULL, NULL },
+	{ "a\xed\xa0\x80@c.test", "", NULL, NULL, NULL }, /* half of a pair */
+	{ "a\xf4\x90\x80\x80@c.test", "", NULL, NULL, NULL },
+	{ "a\xe6\x97@c.test", "", NULL, NULL, NULL },     /* cut */
+	{ "a\xc2\x85@c.test", "", NULL, NULL, NULL },     /* a line end of C1 */
+	{ "a\xe2\x80\xa8@c.test", "", NULL, NULL, NULL }, /* a line separator */
+	{ "alice@c.test\xe6", "", NULL, NULL, NULL },
 };
 
 static void
