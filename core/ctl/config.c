@@ -29,6 +29,35 @@ probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
 	return auth->probe == NULL ? 0 : auth->probe(plugin_self(p), err);
 }
 
+/* The text that a plugin's words are about: they begin with the names of settings, "lookup_query: read:
+ * …", and the last one is nearest to the cause. NULL: a default, or none. */
+static const struct conf_text *
+text_meant(struct ctl *c, const char *prefix, const char *words)
+{
+	const struct conf_text *found = NULL;
+
+	for (;;) {
+		size_t n = strcspn(words, ": ");
+		const struct conf_text *t;
+
+		if (n == 0 || words[n] != ':' || words[n + 1] != ' ')
+			return found;
+		t = conf_texts_get(&c->texts, pst_arena_printf(c->arena, "%s.%.*s", prefix,
+		                                               (int)n, words));
+		found = t != NULL ? t : found;
+		words += n + 2;
+	}
+}
+
+static void
+add_refusal(struct ctl *c, const char *prefix, const struct pst_err *err)
+{
+	const struct conf_text *t = text_meant(c, prefix, err->text);
+
+	conf_problems_add(&c->problems, t == NULL ? NULL : t->file, t == NULL ? 0 : t->line,
+	                  "%s: %s", prefix, err->text);
+}
+
 /* Called only where the configuration is good: each auth plugin loads and takes its section. */
 static void
 connect_backends(struct ctl *c)
@@ -43,7 +72,7 @@ connect_backends(struct ctl *c)
 		struct plugin *p = plugin_load_instance(&c->settings, PST_AUTH, word, &err);
 
 		if (p == NULL || probe(c, p, prefix, &err) != 0)
-			conf_problems_add(&c->problems, NULL, 0, "%s: %s", prefix, err.text);
+			add_refusal(c, prefix, &err);
 		plugin_unload(p);
 	}
 }
