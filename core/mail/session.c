@@ -408,8 +408,10 @@ start_opening(struct mail_session *s, const struct mail_start *how)
 void
 mail_session_start(struct mail *m, const struct mail_start *how)
 {
-	struct mail_session *s = new_session(m, how);
+	struct mail_session *s;
 
+	mail_news_look(m); /* what is older than the session is not about it */
+	s = new_session(m, how);
 	mail_turn_begin(s);
 	if (!how->is_relay)
 		pst_socket_nodelay(s->fd);
