@@ -100,7 +100,7 @@ need_keys(struct oauth2 *o, struct pst_err *err)
 		return 0;
 	fresh = oauth2_keys_load(o->conf->keys, err);
 	if (fresh == NULL && o->keys != NULL && !is_same_file(&now, &o->seen))
-		o->host->log(o->host, PST_LOG_ERROR, "oauth2.keys", "reason=\"%s\" still=%zu",
+		o->host->log(o->host, PST_LOG_ERROR, "oauth.keys", "reason=\"%s\" still=%zu",
 		             err->text, oauth2_keys_count(o->keys));
 	o->seen = now;
 	if (fresh == NULL)
@@ -142,7 +142,7 @@ get_claims(struct oauth2 *o, const char *token, bool *is_signed_out, const char 
 static enum pst_auth_result
 refuse(const struct oauth2 *o, struct pst_auth_record *record, const char *json, const char *why)
 {
-	o->host->log(o->host, PST_LOG_DEBUG, "oauth2.refused", "reason=\"%s\"", why);
+	o->host->log(o->host, PST_LOG_DEBUG, "oauth.refused", "reason=\"%s\"", why);
 	record->reason = pst_str_c(o->host->copy(record->arena, pst_str_c(why)));
 	record->token_error = pst_str_c(o->host->copy(record->arena, pst_str_c(json)));
 	return PST_AUTH_WRONG;
