@@ -216,10 +216,13 @@ is_sound(const struct wire_note *w)
 bool
 notes_add(struct notes *n, const struct wire_note *note, int64_t now_ms)
 {
-	struct desk *d = note->backend < n->n ? n->desk[note->backend] : NULL;
+	struct desk *d;
 
-	if (d == NULL || !is_sound(note))
+	if (note->backend >= n->n || !is_sound(note))
 		return false;
+	d = n->desk[note->backend];
+	if (d == NULL) /* this worker goes without it */
+		return true;
 	if (note->kind == NOTE_REHASH && d->auth->rehash != NULL)
 		hold_rehash(d, note);
 	else if (note->kind != NOTE_REHASH && d->auth->notes != NULL)

@@ -190,7 +190,6 @@ mail_news_since(struct mail_session *s, uint64_t at)
 
 	if (m->changes == NULL)
 		return;
-	mail_news_look(m); /* what comes later finds the session among the others */
 	for (i = 0; i <= CHANGES_ROWS && at != m->changes_at; i++) {
 		if (!changes_read(m->changes, &at, &change))
 			break;

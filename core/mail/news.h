@@ -21,7 +21,8 @@ mail_news_look(struct mail *m)
 		mail_news_take(m);
 }
 
-/* What changed for a session between the look-up of its user (its ticket says when) and its start. */
+/* What changed for a session between the look-up of its user (its ticket says when) and the last look,
+ * which was before the session joined: an older change is none of its. */
 void mail_news_since(struct mail_session *s, uint64_t at);
 
 /* Says that the session is over: its user may not be here any more. Nothing is removed. */
