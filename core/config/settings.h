@@ -84,9 +84,9 @@ struct auth_settings {
 	int64_t rehash;        /* enum rehash */
 	int64_t verified_size; /* octets; 0: passwords are not remembered */
 	int64_t verified_age;
-	const char *mechanisms; /* names, separated by spaces (credentials/mechanism.h) */
-	int64_t scram_iterations; /* of users who are not there; 0: as of new passwords */
-	const char *anonymous;  /* user names, separated by spaces */
+	const char *mechanisms;       /* names, separated by spaces (credentials/mechanism.h) */
+	int64_t scram_iterations;     /* of users who are not there; 0: as of new passwords */
+	const char *anonymous;        /* user names, separated by spaces */
 	const char *master_backends;  /* as backends; "": nobody logs in for another */
 	const char *master_separator; /* between the user and the master; "": none */
 	bool master_read_only;

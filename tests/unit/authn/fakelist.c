@@ -54,11 +54,11 @@ set_member(const struct pst_host *host, struct pst_auth_record *record, struct p
 	size_t i;
 
 	if (pst_str_eq(key, PST_LIT("min_tls")))
-		record->min_tls = (uint32_t)atoi(copy.p);
+		record->min_tls = (uint32_t)strtoul(copy.p, NULL, 10);
 	if (pst_str_eq(key, PST_LIT("max_sessions")))
-		record->max_sessions = (uint32_t)atoi(copy.p);
+		record->max_sessions = (uint32_t)strtoul(copy.p, NULL, 10);
 	if (pst_str_eq(key, PST_LIT("min_poll_ms")))
-		record->min_poll_ms = atoi(copy.p);
+		record->min_poll_ms = strtol(copy.p, NULL, 10);
 	if (pst_str_eq(key, PST_LIT("read_only")))
 		record->read_only = true;
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
