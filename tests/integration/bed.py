@@ -351,6 +351,18 @@ class Bed:
     def reload(self):
         os.kill(self.pid, signal.SIGHUP)
 
+    def _generations(self):
+        run = self.ctl("status", "--json", check=True)
+        return {s["generation"] for s in json.loads(run.stdout)["slots"]}
+
+    def renew(self, changes):
+        """Reloads with these settings changed, and waits until nobody is served by the old ones."""
+        before = max(self._generations())
+        self.configure(changes)
+        self.reload()
+        if not processes.wait_until(lambda: min(self._generations()) > before, WAIT, 0.02):
+            raise AssertionError("the old generation stays:\n" + self.log_text()[-2000:])
+
     # -- the end -----------------------------------------------------------------------------
 
     def allow(self, *events):

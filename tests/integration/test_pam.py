@@ -38,8 +38,6 @@ class Wrapped(unittest.TestCase):
         self.addCleanup(bed.stop)
         return bed
 
-    serial = 0
-
     def stack(self, bed, *arguments, **settings):
         """The bed's service has one module from now on, in all its phases."""
         folder = os.path.join(bed.bed_dir, "auth", "pam")
@@ -53,18 +51,7 @@ class Wrapped(unittest.TestCase):
                                                                  " ".join(arguments)))
         os.chmod(os.path.join(folder, "new"), 0o644)
         os.rename(os.path.join(folder, "new"), os.path.join(folder, pam.SERVICE))
-        # libpam_wrapper copies the rules at its process's first use of PAM.
-        Wrapped.serial += 1
-        greeting = "rules %d" % Wrapped.serial
-        bed.configure({"login.greeting": greeting, **settings})
-        bed.reload()
-        self.assertTrue(eventually(lambda: greeting in self.greeting(bed), 20, 0.02))
-
-    @staticmethod
-    def greeting(bed):
-        with bed.connect() as client:
-            client.quit()
-            return client.greeting.decode()
+        bed.renew(settings)  # libpam_wrapper copies the rules at its process's first use of PAM
 
     def test_right_wrong_and_unknown(self):
         bed = self.bed()
