@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "credentials/app.h"
 #include "credentials/domain.h"
 #include "ipc/changes.h"
 
@@ -182,6 +183,7 @@ make_query(struct request *r)
 		.mechanism = r->wire.mechanism,
 		.tls = r->wire.tls,
 		.tls_version = r->wire.tls_version,
+		.app_prefix = app_prefix(r->wire.password),
 	};
 }
 

@@ -43,14 +43,13 @@ says_nets(const struct pst_auth_record *record)
 }
 
 static bool
-breaks_nets(struct contract_verdict *out, struct pst_str bad)
+breaks_nets(const char *name, struct pst_str bad, struct contract_verdict *out)
 {
 	if (bad.n == 0)
-		(void)fail(out, PST_E_PERM, "",
-		           "reason=\"allow_nets is not empty and holds none\"");
+		(void)fail(out, PST_E_PERM, "", "reason=\"%s is not empty and holds none\"", name);
 	else
 		(void)fail(out, PST_E_PERM, "",
-		           "reason=\"allow_nets: \\\"%.*s\\\" is no address and no network\"",
+		           "reason=\"%s: \\\"%.*s\\\" is no address and no network\"", name,
 		           shown(bad), bad.p);
 	out->is_broken = true;
 	return false;
@@ -58,24 +57,45 @@ breaks_nets(struct contract_verdict *out, struct pst_str bad)
 
 /* Text that is no address came by none: a question of posternctl's. */
 static bool
-meets_nets(const struct pst_auth_record *record, const struct pst_auth_query *query,
-           struct contract_verdict *out)
+is_inside(const char *name, struct pst_str nets, const struct pst_auth_query *query,
+          struct contract_verdict *out)
 {
 	struct pst_ip ip = { .is_local = true };
 	struct pst_str bad;
 
 	if (query->remote_ip.n > 0 && !pst_ip_parse(query->remote_ip, &ip))
 		return fail(out, PST_E_AUTH, "", "reason=\"no address to look for\"");
-	switch (pst_nets_match(record->allow_nets, &ip, &bad)) {
+	switch (pst_nets_match(nets, &ip, &bad)) {
 	case PST_NETS_INSIDE:
 		return true;
 	case PST_NETS_OUTSIDE:
-		return fail(out, PST_E_AUTH, "", "nets=\"%.*s\"", shown(record->allow_nets),
-		            record->allow_nets.p);
+		return fail(out, PST_E_AUTH, "", "nets=\"%.*s\"", shown(nets), nets.p);
 	case PST_NETS_BAD:
 		break;
 	}
-	return breaks_nets(out, bad);
+	return breaks_nets(name, bad, out);
+}
+
+static bool
+meets_nets(const struct pst_auth_record *record, const struct pst_auth_query *query,
+           struct contract_verdict *out)
+{
+	return is_inside("allow_nets", record->allow_nets, query, out);
+}
+
+/* ---- app_nets: there only where it was the app password that was right ---- */
+
+static bool
+says_app_nets(const struct pst_auth_record *record)
+{
+	return record->app_nets.n > 0;
+}
+
+static bool
+meets_app_nets(const struct pst_auth_record *record, const struct pst_auth_query *query,
+               struct contract_verdict *out)
+{
+	return is_inside("app_nets", record->app_nets, query, out);
 }
 
 /* ---- proxy ---- */
@@ -144,6 +164,7 @@ meets_tls(const struct pst_auth_record *record, const struct pst_auth_query *que
 
 const struct contract_term contract_terms[] = {
 	{ "allow_nets", says_nets, meets_nets },
+	{ "app_nets", says_app_nets, meets_app_nets },
 	{ "proxy", says_proxy, meets_proxy },
 	{ "min_tls", says_tls, meets_tls },
 	{ .name = NULL },

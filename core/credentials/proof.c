@@ -88,8 +88,8 @@ was_right(struct question *q, bool is_app, bool is_known)
 	return CHECK_RIGHT;
 }
 
-enum check_state
-proof_check(struct question *q, struct pst_err *err)
+static enum check_state
+check_both(struct question *q, struct pst_err *err)
 {
 	const struct pst_str app = q->out->record.app_credential;
 	const struct pst_str own = q->out->record.credential;
@@ -108,4 +108,15 @@ proof_check(struct question *q, struct pst_err *err)
 	if (scheme_is_outdated(own, q->chain->settings->auth.default_scheme, &q->chain->cost))
 		q->out->outdated = own;
 	return was_right(q, false, false);
+}
+
+enum check_state
+proof_check(struct question *q, struct pst_err *err)
+{
+	const enum check_state state = check_both(q, err);
+
+	/* Where it may be used from counts for the app password alone. */
+	if (!q->out->is_app)
+		q->out->record.app_nets = PST_LIT("");
+	return state;
 }

@@ -28,6 +28,7 @@ record_check(const struct backend *b, const struct pst_auth_record *r, struct ps
 		{ "word for rehash", r->rehash, USERNAME_MAX },
 		{ "app credential", r->app_credential, CREDENTIAL_MAX },
 		{ "app label", r->app_label, LOCATION_MAX },
+		{ "list of an app password's networks", r->app_nets, LOCATION_MAX },
 		{ "token error", r->token_error, LOCATION_MAX },
 		{ "alias", r->alias, USERNAME_MAX },
 		{ "proxy", r->proxy, LOCATION_MAX },

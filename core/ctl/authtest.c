@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "credentials/app.h"
 #include "credentials/chain.h"
 #include "ctl/backends.h"
 #include "ctl/ctl.h"
@@ -172,6 +173,7 @@ ask(struct test *t)
 		.sni = pst_str_c(t->sni),
 		.mechanism = PST_LIT("USER"),
 		.tls = true,
+		.app_prefix = app_prefix(proof.secret),
 	};
 	struct chain_answer answer;
 

@@ -87,6 +87,9 @@ struct pst_auth_record {
 	/* verify and token, with PST_AUTH_DISABLED: the credentials were right, so that the client may
 	 * be told that it is not another password that is wanted. */
 	bool password_right;
+
+	/* Networks from which app_credential may be used; empty: from all. allow_nets counts as well. */
+	struct pst_str app_nets;
 };
 
 /* What happened, told to the backend that knew the user: in batches, in a process of its own, after
@@ -112,6 +115,8 @@ struct pst_auth_change {
 	struct pst_str domain; /* anybody of that domain; or empty: anybody */
 };
 
+enum pst_auth_choice { PST_AUTH_UNSAID, PST_AUTH_YES, PST_AUTH_NO };
+
 /* A user as the administration sees it. */
 struct pst_auth_user {
 	struct pst_str name;
@@ -120,6 +125,16 @@ struct pst_auth_user {
 	struct pst_str reason;
 	uint32_t uid, gid;
 	bool enabled;
+
+	/* As in the record; in only. */
+	struct pst_str home;
+	struct pst_str allow_nets;
+	struct pst_str rehash;
+	uint32_t min_tls;
+	uint32_t max_sessions;
+	uint32_t max_listed;
+	int64_t min_poll_ms;
+	enum pst_auth_choice pop3_enabled, read_only;
 };
 
 struct pst_auth {
