@@ -31,6 +31,7 @@ enum sql_result {
 	SQL_FAILED,   /* err is filled (PST_E_TEMP): away, locked, broken, or the query is wrong */
 };
 
+#define SQL_SCHEMA 2   /* the version of contrib/schema's tables */
 #define SQL_COLUMNS 32 /* that a query may give */
 
 /* Each call connects, prepares and prepares again as needed, and leaves nothing half done: after a
@@ -55,7 +56,8 @@ struct sql_driver {
 	int (*commit)(struct sql_db *db, struct pst_err *err);
 	void (*rollback)(struct sql_db *db);
 
-	/* Makes the database with its schema where there is none; or NULL. */
+	/* Makes the database with its schema where there is none, and brings tables of an older
+	 * version of ours up to date; or NULL. */
 	int (*create)(struct sql_db *db, struct pst_err *err);
 
 	void (*close)(struct sql_db *db); /* frees db */
@@ -65,6 +67,9 @@ struct sql_driver {
 	int (*watch_read)(struct sql_db *db,
 	                  void (*changed)(void *arg, const struct pst_auth_change *change),
 	                  void *arg, struct pst_err *err);
+
+	/* The version of the tables of ours that are there: at most SQL_SCHEMA. NULL: always that. */
+	int (*schema)(struct sql_db *db, unsigned *version_out, struct pst_err *err);
 };
 
 #endif

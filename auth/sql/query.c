@@ -6,8 +6,11 @@
 
 /* By enum sql_param. */
 static const char *const param_names[SQL_PARAMS] = {
-	"user",     "local_part", "domain", "remote_ip", "local_ip", "sni",
-	"password", "maildrop",   "uid",    "gid",       "enabled",  "reason",
+	"user",       "local_part", "domain",       "remote_ip",  "local_ip",     "sni",
+	"app_prefix", "password",   "old_password", "maildrop",   "uid",          "gid",
+	"enabled",    "reason",     "pop3_enabled", "allow_nets", "max_sessions", "min_poll",
+	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "at",
+	"mechanism",  "retrieved",  "deleted",      "octets",     "seconds",
 };
 
 struct scan {
@@ -166,7 +169,8 @@ find_param(struct pst_str name, unsigned allowed, enum sql_param *param_out, str
 			*param_out = (enum sql_param)i;
 			return 0;
 		}
-		n += (size_t)snprintf(known + n, sizeof(known) - n, " :%s", param_names[i]);
+		if (n < sizeof(known)) /* a long list is cut */
+			n += (size_t)snprintf(known + n, sizeof(known) - n, " :%s", param_names[i]);
 	}
 	return pst_err_set(err, PST_E_CLIENT, "there is no parameter :%.*s here, only%s",
 	                   PST_ARG(name), known);
@@ -189,7 +193,7 @@ replace_param(struct scan *s, struct sql_query *q, struct pst_err *err)
 	if (k == q->param_count)
 		q->params[q->param_count++] = param;
 	s->p += 1 + name.n;
-	/* At most "?12" for the shortest name, ":uid". */
+	/* At most "?29" for the shortest name, ":at". */
 	s->out += snprintf(s->out, 4, "%c%zu", s->mark, k + 1);
 	return 0;
 }
@@ -240,7 +244,14 @@ scan_one(struct scan *s, struct sql_query *q, struct pst_err *err)
 bool
 sql_param_is_number(enum sql_param param)
 {
-	return param == SQL_UID || param == SQL_GID || param == SQL_ENABLED;
+	static const unsigned numbers = SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_ENABLED) |
+	                                SQL_BIT(SQL_POP3_ENABLED) | SQL_BIT(SQL_MAX_SESSIONS) |
+	                                SQL_BIT(SQL_MIN_POLL) | SQL_BIT(SQL_MAX_LISTED) |
+	                                SQL_BIT(SQL_READ_ONLY) | SQL_BIT(SQL_AT) |
+	                                SQL_BIT(SQL_RETRIEVED) | SQL_BIT(SQL_DELETED) |
+	                                SQL_BIT(SQL_OCTETS) | SQL_BIT(SQL_SECONDS);
+
+	return (numbers & SQL_BIT(param)) != 0;
 }
 
 int

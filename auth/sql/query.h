@@ -17,20 +17,42 @@ enum sql_param {
 	SQL_REMOTE_IP,
 	SQL_LOCAL_IP,
 	SQL_SNI,
-	SQL_PASSWORD, /* the stored form; administration only, as all below */
+	SQL_APP_PREFIX,
+	SQL_PASSWORD, /* the stored form; administration only, as those below */
+	SQL_OLD_PASSWORD,
 	SQL_MAILDROP,
 	SQL_UID,
 	SQL_GID,
 	SQL_ENABLED,
 	SQL_REASON,
+	SQL_POP3_ENABLED,
+	SQL_ALLOW_NETS,
+	SQL_MAX_SESSIONS,
+	SQL_MIN_POLL,
+	SQL_MAX_LISTED,
+	SQL_MIN_TLS,
+	SQL_HOME,
+	SQL_REHASH,
+	SQL_READ_ONLY,
+	SQL_AT, /* seconds since 1970; notes only, as those below */
+	SQL_MECHANISM,
+	SQL_RETRIEVED,
+	SQL_DELETED,
+	SQL_OCTETS,
+	SQL_SECONDS,
 	SQL_PARAMS
 };
 
 #define SQL_BIT(param) (1u << (param))
 #define SQL_ASKER                                                                                  \
 	(SQL_BIT(SQL_USER) | SQL_BIT(SQL_LOCAL_PART) | SQL_BIT(SQL_DOMAIN) |                       \
-	 SQL_BIT(SQL_REMOTE_IP) | SQL_BIT(SQL_LOCAL_IP) | SQL_BIT(SQL_SNI))
+	 SQL_BIT(SQL_REMOTE_IP) | SQL_BIT(SQL_LOCAL_IP) | SQL_BIT(SQL_SNI) |                       \
+	 SQL_BIT(SQL_APP_PREFIX))
 #define SQL_NAME (SQL_BIT(SQL_USER) | SQL_BIT(SQL_LOCAL_PART) | SQL_BIT(SQL_DOMAIN))
+#define SQL_CONTRACT                                                                               \
+	(SQL_BIT(SQL_POP3_ENABLED) | SQL_BIT(SQL_ALLOW_NETS) | SQL_BIT(SQL_MAX_SESSIONS) |         \
+	 SQL_BIT(SQL_MIN_POLL) | SQL_BIT(SQL_MAX_LISTED) | SQL_BIT(SQL_MIN_TLS) |                  \
+	 SQL_BIT(SQL_HOME) | SQL_BIT(SQL_REHASH) | SQL_BIT(SQL_READ_ONLY))
 
 /* The queries of each SQL plugin. */
 enum sql_id {
@@ -41,6 +63,13 @@ enum sql_id {
 	SQL_ID_USER_ENABLE,
 	SQL_ID_USER_DELETE,
 	SQL_ID_USER_LIST,
+	SQL_ID_APP_PASSWORD,
+	SQL_ID_REHASH,
+	SQL_ID_LOGIN_NOTE,
+	SQL_ID_APP_NOTE,
+	SQL_ID_SESSION_NOTE,
+	SQL_ID_LOOKUP_1, /* for tables of the first version */
+	SQL_ID_USER_INSERT_1,
 	SQL_IDS
 };
 
@@ -53,7 +82,7 @@ struct sql_query {
 	size_t param_count;
 };
 
-/* uid, gid and enabled; all others are texts. */
+/* Counts, ids, times, yes and no; all others are texts. */
 bool sql_param_is_number(enum sql_param param);
 
 /* Fills text, params and param_count from source. allowed: SQL_BITs. mark: '?' or '$'. An empty source

@@ -1,41 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* Look-ups and the administration of users by SQL; see sql.h. */
-#include "auth/sql/sql.h"
+/* Queries of the settings, and how they are run; see sql.h. */
+#include "auth/sql/core.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
-#include "auth/sql/user.h"
+#define NOTE (SQL_NAME | SQL_BIT(SQL_REMOTE_IP) | SQL_BIT(SQL_MECHANISM) | SQL_BIT(SQL_AT))
+#define INSERTED                                                                                   \
+	(SQL_NAME | SQL_BIT(SQL_PASSWORD) | SQL_BIT(SQL_MAILDROP) | SQL_BIT(SQL_UID) |             \
+	 SQL_BIT(SQL_GID) | SQL_BIT(SQL_ENABLED) | SQL_BIT(SQL_REASON))
 
-struct sql {
-	const struct pst_host *host;
-	const struct sql_driver *driver;
-	struct sql_db *db; /* owned */
-	struct sql_query q[SQL_IDS];
-};
-
-/* What a query may be told, and whether its answer is users. By enum sql_id. */
-static const struct {
+/* What a query may be told, and where it comes from: a setting, or a text for older tables. */
+struct kind {
 	const char *setting;
 	size_t offset; /* in struct sql_texts */
 	unsigned allowed;
-	bool gives_users;
-} kinds[SQL_IDS] = {
-	{ "lookup_query", offsetof(struct sql_texts, lookup), SQL_ASKER, true },
-	{ "domain_insert", offsetof(struct sql_texts, domain_insert), SQL_NAME, false },
-	{ "user_insert", offsetof(struct sql_texts, user_insert),
-	  SQL_NAME | SQL_BIT(SQL_PASSWORD) | SQL_BIT(SQL_MAILDROP) | SQL_BIT(SQL_UID) |
-	          SQL_BIT(SQL_GID) | SQL_BIT(SQL_ENABLED) | SQL_BIT(SQL_REASON),
-	  false },
-	{ "user_password", offsetof(struct sql_texts, user_password),
-	  SQL_NAME | SQL_BIT(SQL_PASSWORD), false },
-	{ "user_enable", offsetof(struct sql_texts, user_enable),
-	  SQL_NAME | SQL_BIT(SQL_ENABLED) | SQL_BIT(SQL_REASON), false },
-	{ "user_delete", offsetof(struct sql_texts, user_delete), SQL_NAME, false },
-	{ "user_list", offsetof(struct sql_texts, user_list), SQL_BIT(SQL_DOMAIN), true },
+	bool is_read;          /* a look-up: a replica will do */
+	bool goes_with_lookup; /* the default is for the default of lookup_query alone */
+	const char *def;       /* the default, where it asks for more than the first tables had */
+	enum sql_id old;       /* what stands in for it there; SQL_IDS: nothing does */
+	const char *fixed;     /* the text, which is no setting's */
+};
+
+#define TEXT(member) .offset = offsetof(struct sql_texts, member)
+
+/* By enum sql_id. */
+static const struct kind kinds[SQL_IDS] = {
+	[SQL_ID_LOOKUP] = { "lookup_query", TEXT(lookup), .allowed = SQL_ASKER, .is_read = true,
+	                    .def = SQL_LOOKUP, .old = SQL_ID_LOOKUP_1 },
+	[SQL_ID_DOMAIN_INSERT] = { "domain_insert", TEXT(domain_insert), .allowed = SQL_NAME },
+	[SQL_ID_USER_INSERT] = { "user_insert", TEXT(user_insert),
+	                         .allowed = INSERTED | SQL_CONTRACT, .def = SQL_USER_INSERT,
+	                         .old = SQL_ID_USER_INSERT_1 },
+	[SQL_ID_USER_PASSWORD] = { "user_password", TEXT(user_password),
+	                           .allowed = SQL_NAME | SQL_BIT(SQL_PASSWORD) },
+	[SQL_ID_USER_ENABLE] = { "user_enable", TEXT(user_enable),
+	                         .allowed = SQL_NAME | SQL_BIT(SQL_ENABLED) | SQL_BIT(SQL_REASON) },
+	[SQL_ID_USER_DELETE] = { "user_delete", TEXT(user_delete), .allowed = SQL_NAME },
+	[SQL_ID_USER_LIST] = { "user_list", TEXT(user_list), .allowed = SQL_BIT(SQL_DOMAIN) },
+	[SQL_ID_APP_PASSWORD] = { "app_password_query", TEXT(app_password), .allowed = SQL_ASKER,
+	                          .is_read = true, .goes_with_lookup = true,
+	                          .def = SQL_APP_PASSWORD, .old = SQL_IDS },
+	[SQL_ID_REHASH] = { "user_rehash", TEXT(user_rehash),
+	                    .allowed = SQL_NAME | SQL_BIT(SQL_PASSWORD) | SQL_BIT(SQL_OLD_PASSWORD),
+	                    .goes_with_lookup = true },
+	[SQL_ID_LOGIN_NOTE] = { "login_note", TEXT(login_note),
+	                        .allowed = NOTE | SQL_BIT(SQL_APP_PREFIX), .goes_with_lookup = true,
+	                        .def = SQL_LOGIN_NOTE, .old = SQL_IDS },
+	[SQL_ID_APP_NOTE] = { "app_note", TEXT(app_note), .allowed = NOTE | SQL_BIT(SQL_APP_PREFIX),
+	                      .goes_with_lookup = true, .def = SQL_APP_NOTE, .old = SQL_IDS },
+	[SQL_ID_SESSION_NOTE] = { "session_note", TEXT(session_note),
+	                          .allowed = NOTE | SQL_BIT(SQL_RETRIEVED) | SQL_BIT(SQL_DELETED) |
+	                                     SQL_BIT(SQL_OCTETS) | SQL_BIT(SQL_SECONDS),
+	                          .goes_with_lookup = true, .def = SQL_SESSION_NOTE,
+	                          .old = SQL_IDS },
+	[SQL_ID_LOOKUP_1] = { "lookup_query", .allowed = SQL_ASKER, .is_read = true,
+	                      .fixed = SQL_LOOKUP_1 },
+	[SQL_ID_USER_INSERT_1] = { "user_insert", .allowed = INSERTED, .fixed = SQL_USER_INSERT_1 },
 };
 
 static const char *
-query_text(const struct sql_texts *texts, size_t id)
+setting_text(const struct sql_texts *texts, size_t id)
 {
 	const char *text;
 
@@ -43,7 +68,24 @@ query_text(const struct sql_texts *texts, size_t id)
 	return text;
 }
 
-/* Puts the setting's name before the reason. */
+/* user_rehash has no tables of its own, and so no def: what is compared is the setting's default. */
+static bool
+is_left_out(const struct sql_texts *texts, size_t id)
+{
+	const char *def = kinds[id].def != NULL ? kinds[id].def : SQL_USER_REHASH;
+
+	return kinds[id].goes_with_lookup && strcmp(setting_text(texts, id), def) == 0 &&
+	       strcmp(texts->lookup, SQL_LOOKUP) != 0;
+}
+
+static const char *
+query_text(const struct sql_texts *texts, size_t id)
+{
+	if (kinds[id].fixed != NULL)
+		return kinds[id].fixed;
+	return is_left_out(texts, id) ? "" : setting_text(texts, id);
+}
+
 static int
 name_setting(const char *setting, struct pst_err *err)
 {
@@ -52,13 +94,19 @@ name_setting(const char *setting, struct pst_err *err)
 	return pst_err_set(err, why.kind, "%s: %.200s", setting, why.text);
 }
 
+int
+sql_blame(const struct sql *s, enum sql_id id, struct pst_err *err)
+{
+	return name_setting(s->q[id].setting, err);
+}
+
 static int
 parse_one(const struct sql_texts *texts, size_t id, char mark, struct sql_query *q,
           struct pst_err *err)
 {
 	q->id = (enum sql_id)id;
-	q->on_write = q->id != SQL_ID_LOOKUP; /* a replica may not have yet what was just added */
 	q->setting = kinds[id].setting;
+	q->on_write = !kinds[id].is_read; /* a replica may not have yet what was just added */
 	if (sql_query_parse(q, query_text(texts, id), kinds[id].allowed, mark, err) != 0)
 		return name_setting(q->setting, err);
 	return 0;
@@ -95,11 +143,15 @@ sql_start(const struct pst_host *host, const struct sql_driver *driver, struct s
 	s->host = host;
 	s->driver = driver;
 	s->db = db;
-	for (i = 0; i < SQL_IDS; i++)
+	for (i = 0; i < SQL_IDS; i++) {
+		const char *text = query_text(texts, i);
+
+		s->wants_new[i] = kinds[i].def != NULL && strcmp(text, kinds[i].def) == 0;
 		if (parse_one(texts, i, driver->mark, &s->q[i], err) != 0) {
 			sql_stop(s);
 			return -1;
 		}
+	}
 	*sql_out = s;
 	return 0;
 }
@@ -118,49 +170,56 @@ sql_stop(void *sql)
 	free(s);
 }
 
-/* ---- Values and results ---- */
+/* ---- Tables of the first version ---- */
 
-static void
-no_values(struct sql_value values[SQL_PARAMS])
+bool
+sql_has(const struct sql *s, enum sql_id id)
 {
-	size_t i;
-
-	for (i = 0; i < SQL_PARAMS; i++)
-		values[i] = (struct sql_value){ { "", 0 }, true };
+	return s->q[id].text != NULL;
 }
 
+/* Once in each process. */
 static void
-set_text(struct sql_value *v, struct pst_str text)
+tell_old(struct sql *s)
 {
-	*v = (struct sql_value){ text.p == NULL ? PST_LIT("") : text, false };
+	if (s->told_old)
+		return;
+	s->told_old = true;
+	s->host->log(s->host, PST_LOG_WARN, "sql.old_tables",
+	             "reason=\"the tables are of an older version, without aliases, limits, app "
+	             "passwords and last logins: see posternctl user upgrade\"");
 }
 
-/* An empty one is NULL: nothing is said. */
-static void
-set_optional(struct sql_value *v, struct pst_str text)
+int
+sql_adapt(struct sql *s, enum sql_id *id, struct pst_err *err)
 {
-	if (text.n > 0)
-		set_text(v, text);
+	unsigned version = SQL_SCHEMA;
+
+	if (!s->wants_new[*id] || s->driver->schema == NULL)
+		return 0;
+	if (s->driver->schema(s->db, &version, err) != 0)
+		return name_setting(s->q[*id].setting, err);
+	if (version < SQL_SCHEMA) {
+		tell_old(s);
+		*id = kinds[*id].old;
+	}
+	return 0;
 }
 
-static void
-set_name(struct sql_value values[SQL_PARAMS], struct pst_str name)
+/* ---- Running ---- */
+
+enum sql_result
+sql_run(struct sql *s, enum sql_id id, const struct sql_value *values, sql_on_row *each, void *arg,
+        uint64_t *changed_out, struct pst_err *err)
 {
-	const char *at = name.n == 0 ? NULL : memrchr(name.p, '@', name.n);
-	size_t local = at == NULL ? name.n : (size_t)(at - name.p);
+	enum sql_result result;
 
-	set_text(&values[SQL_USER], name);
-	set_text(&values[SQL_LOCAL_PART], (struct pst_str){ name.p, local });
-	set_text(&values[SQL_DOMAIN],
-	         at == NULL ? PST_LIT("") : (struct pst_str){ at + 1, name.n - local - 1 });
-}
-
-static enum sql_result
-run(struct sql *s, enum sql_id id, const struct sql_value *values, sql_on_row *each, void *arg,
-    uint64_t *changed_out, struct pst_err *err)
-{
-	enum sql_result result = SQL_FAILED;
-
+	if (changed_out != NULL)
+		*changed_out = 0;
+	if (sql_adapt(s, &id, err) != 0)
+		return SQL_FAILED;
+	if (id == SQL_IDS)
+		return SQL_OK;
 	if (s->q[id].text == NULL) {
 		(void)pst_err_set(err, PST_E_CLIENT, "there is no such query in the settings");
 		result = SQL_REFUSED;
@@ -170,280 +229,55 @@ run(struct sql *s, enum sql_id id, const struct sql_value *values, sql_on_row *e
 	if (result == SQL_CONFLICT)
 		(void)pst_err_set(err, PST_E_CLIENT, "it is there already");
 	if (result == SQL_REFUSED || result == SQL_FAILED)
-		(void)name_setting(s->q[id].setting, err);
+		(void)sql_blame(s, id, err);
 	return result;
 }
 
-/* ---- Look-up ---- */
+/* ---- Values ---- */
 
-struct finding {
-	struct sql *sql;
-	struct pst_auth_record *record;
-	struct sql_user user; /* borrows from the row: only its flags are good later */
-	unsigned rows;
-};
-
-static struct pst_str
-keep(const struct finding *f, struct pst_str s)
+void
+sql_no_values(struct sql_value values[SQL_PARAMS])
 {
-	return s.n == 0 ? PST_LIT("")
-	                : (struct pst_str){ f->sql->host->copy(f->record->arena, s), s.n };
-}
-
-static int
-on_found(void *arg, const struct sql_row *row, struct pst_err *err)
-{
-	struct finding *f = arg;
-
-	if (f->rows++ > 0)
-		return pst_err_set(err, PST_E_TEMP, "more than one row for one user");
-	if (sql_user_read(row, &f->user, err) != 0)
-		return -1;
-	f->record->user = keep(f, f->user.name);
-	f->record->credential = keep(f, f->user.password);
-	f->record->location = keep(f, f->user.maildrop);
-	f->record->reason = keep(f, f->user.reason);
-	f->record->uid = f->user.uid;
-	f->record->gid = f->user.gid;
-	return 0;
-}
-
-static enum pst_auth_result
-lookup(void *self, const struct pst_auth_query *query, struct pst_auth_record *record,
-       struct pst_err *err)
-{
-	struct sql *s = self;
-	struct finding f = { .sql = s, .record = record };
-	struct sql_value values[SQL_PARAMS];
-
-	no_values(values);
-	set_text(&values[SQL_USER], query->user);
-	set_text(&values[SQL_LOCAL_PART], query->local_part);
-	set_text(&values[SQL_DOMAIN], query->domain);
-	set_text(&values[SQL_REMOTE_IP], query->remote_ip);
-	set_text(&values[SQL_LOCAL_IP], query->local_ip);
-	set_text(&values[SQL_SNI], query->sni);
-	if (run(s, SQL_ID_LOOKUP, values, on_found, &f, NULL, err) != SQL_OK)
-		return PST_AUTH_TEMP;
-	if (f.rows == 0)
-		return PST_AUTH_UNKNOWN;
-	if (!f.user.enabled)
-		return PST_AUTH_DISABLED;
-	if (record->credential.n == 0) { /* an address that only forwards, say */
-		record->reason = keep(&f, PST_LIT("no password is stored"));
-		return PST_AUTH_DISABLED;
-	}
-	return PST_AUTH_OK;
-}
-
-/* ---- Administration ---- */
-
-/* One query that is meant to change exactly one user. */
-static int
-change_user(struct sql *s, enum sql_id id, const struct sql_value *values, struct pst_err *err)
-{
-	uint64_t changed = 0;
-
-	if (run(s, id, values, NULL, NULL, &changed, err) != SQL_OK)
-		return -1;
-	if (changed == 0)
-		return pst_err_set(err, PST_E_CLIENT, "there is no such user");
-	return 0;
-}
-
-static void
-set_number(struct sql_value *v, char text[16], uint32_t num)
-{
-	int n = snprintf(text, 16, "%u", num);
-
-	set_text(v, (struct pst_str){ text, (size_t)n });
-}
-
-/* The domain and the user, as one. */
-static int
-insert_both(struct sql *s, const struct sql_value *values, struct pst_err *err)
-{
-	struct pst_str domain = values[SQL_DOMAIN].text;
-	enum sql_result result;
-	uint64_t changed = 0;
-
-	if (s->q[SQL_ID_DOMAIN_INSERT].text != NULL) {
-		result = run(s, SQL_ID_DOMAIN_INSERT, values, NULL, NULL, &changed, err);
-		if (result != SQL_OK && result != SQL_CONFLICT)
-			return -1;
-		if (result == SQL_OK && changed > 0 && domain.n > 0)
-			s->host->log(s->host, PST_LOG_INFO, "sql.domain_added", "domain=%.*s",
-			             PST_ARG(domain));
-	}
-	changed = 0;
-	result = run(s, SQL_ID_USER_INSERT, values, NULL, NULL, &changed, err);
-	if (result == SQL_CONFLICT || (result == SQL_OK && changed == 0))
-		return pst_err_set(err, PST_E_CLIENT, "there is such a user already");
-	return result == SQL_OK ? 0 : -1;
-}
-
-static int
-user_add(void *self, const struct pst_auth_user *user, struct pst_err *err)
-{
-	struct sql *s = self;
-	struct sql_value values[SQL_PARAMS];
-	char uid[16], gid[16];
-
-	no_values(values);
-	set_name(values, user->name);
-	set_text(&values[SQL_PASSWORD], user->credential);
-	set_optional(&values[SQL_MAILDROP], user->location);
-	set_optional(&values[SQL_REASON], user->reason);
-	set_text(&values[SQL_ENABLED], user->enabled ? PST_LIT("1") : PST_LIT("0"));
-	if (user->uid != 0)
-		set_number(&values[SQL_UID], uid, user->uid);
-	if (user->gid != 0)
-		set_number(&values[SQL_GID], gid, user->gid);
-	if (s->driver->begin(s->db, err) != 0)
-		return -1;
-	if (insert_both(s, values, err) != 0 || s->driver->commit(s->db, err) != 0) {
-		s->driver->rollback(s->db);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-user_passwd(void *self, struct pst_str name, struct pst_str credential, struct pst_err *err)
-{
-	struct sql_value values[SQL_PARAMS];
-
-	no_values(values);
-	set_name(values, name);
-	set_text(&values[SQL_PASSWORD], credential);
-	return change_user(self, SQL_ID_USER_PASSWORD, values, err);
-}
-
-static int
-user_enable(void *self, struct pst_str name, bool enabled, struct pst_str reason,
-            struct pst_err *err)
-{
-	struct sql_value values[SQL_PARAMS];
-
-	no_values(values);
-	set_name(values, name);
-	set_text(&values[SQL_ENABLED], enabled ? PST_LIT("1") : PST_LIT("0"));
-	set_optional(&values[SQL_REASON], reason);
-	return change_user(self, SQL_ID_USER_ENABLE, values, err);
-}
-
-static int
-user_delete(void *self, struct pst_str name, struct pst_err *err)
-{
-	struct sql_value values[SQL_PARAMS];
-
-	no_values(values);
-	set_name(values, name);
-	return change_user(self, SQL_ID_USER_DELETE, values, err);
-}
-
-struct listing {
-	void (*each)(void *arg, const struct pst_auth_user *user);
-	void *arg;
-};
-
-static int
-on_listed(void *arg, const struct sql_row *row, struct pst_err *err)
-{
-	const struct listing *l = arg;
-	struct sql_user u;
-
-	if (sql_user_read(row, &u, err) != 0)
-		return -1;
-	l->each(l->arg, &(struct pst_auth_user){
-				.name = u.name,
-				.location = u.maildrop,
-				.reason = u.reason,
-				.uid = u.uid,
-				.gid = u.gid,
-				.enabled = u.enabled,
-			});
-	return 0;
-}
-
-static int
-user_list(void *self, struct pst_str domain, void (*each)(void *arg, const struct pst_auth_user *),
-          void *arg, struct pst_err *err)
-{
-	struct listing l = { each, arg };
-	struct sql_value values[SQL_PARAMS];
-
-	no_values(values);
-	set_text(&values[SQL_DOMAIN], domain);
-	return run(self, SQL_ID_USER_LIST, values, on_listed, &l, NULL, err) == SQL_OK ? 0 : -1;
-}
-
-/* ---- Are the queries right? ---- */
-
-struct columns {
-	bool has_password, has_user;
-};
-
-static int
-on_columns(void *arg, const struct sql_row *row, struct pst_err *err)
-{
-	struct columns *c = arg;
 	size_t i;
 
-	for (i = 0; i < row->n; i++) {
-		struct pst_str name = pst_str_c(row->names[i]);
-
-		if (!sql_user_has(row->names[i]))
-			return pst_err_set(err, PST_E_CLIENT,
-			                   "column %.64s is not known (known: " SQL_USER_COLUMNS
-			                   ")",
-			                   row->names[i]);
-		c->has_password = c->has_password || pst_str_ieq(name, PST_LIT("password"));
-		c->has_user = c->has_user || pst_str_ieq(name, PST_LIT("user"));
-	}
-	return 0;
+	for (i = 0; i < SQL_PARAMS; i++)
+		values[i] = (struct sql_value){ { "", 0 }, true };
 }
 
-static int
-probe_one(struct sql *s, enum sql_id id, struct pst_err *err)
+void
+sql_set(struct sql_value *v, struct pst_str text)
 {
-	struct columns c = { false, false };
-
-	if (s->q[id].text == NULL)
-		return 0;
-	if (s->driver->describe(s->db, &s->q[id], kinds[id].gives_users ? on_columns : NULL, &c,
-	                        err) != 0)
-		return -1;
-	if (id == SQL_ID_LOOKUP && !c.has_password)
-		return pst_err_set(err, PST_E_CLIENT, "there is no column password");
-	if (id == SQL_ID_USER_LIST && !c.has_user)
-		return pst_err_set(err, PST_E_CLIENT, "there is no column user");
-	return 0;
+	*v = (struct sql_value){ text.p == NULL ? PST_LIT("") : text, false };
 }
 
-static int
-probe(void *self, struct pst_err *err)
+void
+sql_set_said(struct sql_value *v, struct pst_str text)
 {
-	struct sql *s = self;
-	size_t i;
-
-	for (i = 0; i < SQL_IDS; i++)
-		if (probe_one(s, (enum sql_id)i, err) != 0)
-			return name_setting(s->q[i].setting, err);
-	return 0;
+	if (text.n > 0)
+		sql_set(v, text);
 }
 
-static int
-create(void *self, struct pst_err *err)
+void
+sql_set_number(struct sql_value *v, struct sql_number *at, uint64_t num)
 {
-	struct sql *s = self;
+	int n = snprintf(at->text, sizeof(at->text), "%" PRIu64, num);
 
-	if (s->driver->create == NULL)
-		return pst_err_set(err, PST_E_CLIENT, "the database must be made by hand");
-	return s->driver->create(s->db, err);
+	sql_set(v, (struct pst_str){ at->text, (size_t)n });
 }
 
-/* ---- Changes ---- */
+void
+sql_set_name(struct sql_value values[SQL_PARAMS], struct pst_str name)
+{
+	const char *at = name.n == 0 ? NULL : memrchr(name.p, '@', name.n);
+	size_t local = at == NULL ? name.n : (size_t)(at - name.p);
+
+	sql_set(&values[SQL_USER], name);
+	sql_set(&values[SQL_LOCAL_PART], (struct pst_str){ name.p, local });
+	sql_set(&values[SQL_DOMAIN],
+	        at == NULL ? PST_LIT("") : (struct pst_str){ at + 1, name.n - local - 1 });
+}
+
+/* ---- The plugin's functions ---- */
 
 static int
 watch_fd(void *self, struct pst_err *err)
@@ -463,9 +297,10 @@ watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *
 }
 
 #define SQL_AUTH                                                                                   \
-	.size = sizeof(struct pst_auth), .lookup = lookup, .user_add = user_add,                   \
-	.user_passwd = user_passwd, .user_enable = user_enable, .user_delete = user_delete,        \
-	.user_list = user_list, .probe = probe, .create = create
+	.size = sizeof(struct pst_auth), .lookup = sql_lookup, .user_add = sql_user_add,           \
+	.user_passwd = sql_user_passwd, .user_enable = sql_user_enable,                            \
+	.user_delete = sql_user_delete, .user_list = sql_user_list, .probe = sql_probe,            \
+	.create = sql_create, .rehash = sql_rehash, .notes = sql_notes
 
 const struct pst_auth sql_auth = { SQL_AUTH };
 const struct pst_auth sql_auth_watching = { SQL_AUTH, .watch_fd = watch_fd,

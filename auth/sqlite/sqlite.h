@@ -7,9 +7,9 @@
 
 extern const struct sql_driver sqlite_driver;
 
-/* A handle that is not open yet: each call opens the file as needed. path is absolute and borrowed.
- * read_only: nothing but looking up is done. NULL: no memory. */
-struct sql_db *sqlite_db_create(const char *path, bool read_only);
+/* Not open yet: each call opens the file as needed. path is absolute and borrowed. reads_apart: what is
+ * looked up is read through a handle that cannot write. NULL: no memory. */
+struct sql_db *sqlite_db_create(const char *path, bool reads_apart);
 
 /* contrib/schema/sqlite.sql */
 extern const char sqlite_schema[];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Queries with named parameters, and rows read as users. */
+/* Queries with named parameters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "auth/sql/query.h"
-#include "auth/sql/user.h"
 
 static const struct {
 	const char *source;
@@ -147,10 +146,10 @@ test_all_parameters_together_fit(void **state)
 	assert_int_equal(
 		sql_query_parse(&q,
 	                        ":user:local_part:domain:remote_ip:local_ip:password:maildrop:"
-	                        "gid:enabled:reason:sni:uid:uid:uid:uid:uid:uid:uid",
+	                        "gid:enabled:reason:sni:uid:uid:uid:uid:at:at:at:at",
 	                        ~0u, '?', &err),
 		0);
-	assert_int_equal(strlen(q.text), 9 * 2 + 9 * 3);
+	assert_int_equal(strlen(q.text), 9 * 2 + 10 * 3);
 	sql_query_clear(&q);
 }
 
@@ -165,79 +164,6 @@ test_an_empty_text_is_no_query(void **state)
 	assert_null(q.text);
 }
 
-/* ---- Rows ---- */
-
-static int
-read_one(const char *column, const char *value, struct sql_user *u, struct pst_err *err)
-{
-	const char *names[1] = { column };
-	const struct sql_value values[1] = { { pst_str_c(value), value == NULL } };
-	const struct sql_row row = { 1, names, values };
-
-	return sql_user_read(&row, u, err);
-}
-
-static void
-test_enabled_is_yes_or_no_and_nothing_else(void **state)
-{
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "y", "yes" };
-	static const char *const no[] = { "0", "f", "F", "false", "n", "No" };
-	static const char *const bad[] = {
-		"", "2", "on", "off", "00", "01", "1 ", "tru", "disabled"
-	};
-	struct sql_user u;
-	struct pst_err err;
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
-		assert_int_equal(read_one("enabled", yes[i], &u, &err), 0);
-		assert_true(u.enabled);
-	}
-	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
-		assert_int_equal(read_one("Enabled", no[i], &u, &err), 0);
-		assert_false(u.enabled);
-	}
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(read_one("enabled", bad[i], &u, &err), -1);
-	assert_int_equal(read_one("enabled", NULL, &u, &err), 0);
-	assert_true(u.enabled);
-}
-
-static void
-test_ids_are_numbers_that_the_kernel_takes(void **state)
-{
-	static const char *const bad[] = { "4294967295", "4294967296",          "-1", "1.0", "x",
-		                           " 1",         "18446744073709551617" };
-	struct sql_user u;
-	struct pst_err err;
-	size_t i;
-
-	(void)state;
-	assert_int_equal(read_one("uid", "4294967294", &u, &err), 0);
-	assert_int_equal(u.uid, 4294967294u);
-	assert_int_equal(read_one("gid", "7", &u, &err), 0);
-	assert_int_equal(u.gid, 7);
-	assert_int_equal(read_one("gid", NULL, &u, &err), 0);
-	assert_int_equal(u.gid, 0);
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(read_one("uid", bad[i], &u, &err), -1);
-}
-
-static void
-test_a_column_that_is_not_known_is_an_error(void **state)
-{
-	struct sql_user u;
-	struct pst_err err;
-
-	(void)state;
-	assert_int_equal(read_one("enabeld", "0", &u, &err), -1);
-	assert_non_null(strstr(err.text, "enabeld"));
-	assert_non_null(strstr(err.text, SQL_USER_COLUMNS));
-	assert_true(sql_user_has("PASSWORD"));
-	assert_false(sql_user_has("passwd"));
-}
-
 int
 main(void)
 {
@@ -246,9 +172,6 @@ main(void)
 		cmocka_unit_test(test_an_unknown_parameter_names_those_that_there_are),
 		cmocka_unit_test(test_all_parameters_together_fit),
 		cmocka_unit_test(test_an_empty_text_is_no_query),
-		cmocka_unit_test(test_enabled_is_yes_or_no_and_nothing_else),
-		cmocka_unit_test(test_ids_are_numbers_that_the_kernel_takes),
-		cmocka_unit_test(test_a_column_that_is_not_known_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* auth/sql/defaults.h - the queries for the tables of contrib/schema. Each is read by SQLite and by
+ * PostgreSQL, which wants to be told the type of a parameter where nothing beside it has one. */
+#ifndef AUTH_SQL_DEFAULTS_H
+#define AUTH_SQL_DEFAULTS_H
+
+/* Of several users that the name could mean, one: the user of that name, whom an alias stands for,
+ * then the same in the domain that this one is another name of. An alias is never followed twice. */
+#define SQL_LOOKUP                                                                                 \
+	"WITH names (domain, place) AS ("                                                          \
+	"SELECT CAST(:domain AS TEXT), 0 "                                                         \
+	"UNION ALL SELECT domain, 2 FROM domain_aliases WHERE name = :domain AND enabled), "       \
+	"found (domain, local_part, place) AS ("                                                   \
+	"SELECT domain, CAST(:local_part AS TEXT), place FROM names "                              \
+	"UNION ALL SELECT a.user_domain, a.user_local_part, n.place + 1 FROM names n "             \
+	"JOIN aliases a ON a.domain = n.domain AND a.local_part = :local_part AND a.enabled) "     \
+	"SELECT u.password, "                                                                      \
+	"CASE u.domain WHEN '' THEN u.local_part "                                                 \
+	"ELSE u.local_part || '@' || u.domain END AS \"user\", "                                   \
+	"coalesce(u.maildrop, d.maildrop) AS maildrop, u.home, "                                   \
+	"coalesce(u.uid, d.uid) AS uid, coalesce(u.gid, d.gid) AS gid, "                           \
+	"u.enabled AND d.enabled AS enabled, "                                                     \
+	"CASE WHEN d.enabled THEN u.reason ELSE d.reason END AS reason, "                          \
+	"coalesce(u.pop3_enabled, d.pop3_enabled) AS pop3_enabled, "                               \
+	"coalesce(u.allow_nets, d.allow_nets) AS allow_nets, "                                     \
+	"coalesce(u.max_sessions, d.max_sessions) AS max_sessions, "                               \
+	"coalesce(u.min_poll, d.min_poll) AS min_poll, "                                           \
+	"coalesce(u.max_listed, d.max_listed) AS max_listed, "                                     \
+	"coalesce(u.min_tls, d.min_tls) AS min_tls, "                                              \
+	"coalesce(u.rehash, d.rehash) AS rehash, "                                                 \
+	"coalesce(u.read_only, d.read_only) AS read_only "                                         \
+	"FROM found f JOIN users u ON u.domain = f.domain AND u.local_part = f.local_part "        \
+	"JOIN domains d ON d.name = u.domain ORDER BY f.place LIMIT 1"
+
+/* For tables of the first version, which had none of that. */
+#define SQL_LOOKUP_1                                                                               \
+	"SELECT u.password, u.maildrop, u.uid, u.gid, u.enabled AND d.enabled AS enabled, "        \
+	"CASE WHEN d.enabled THEN u.reason ELSE d.reason END AS reason "                           \
+	"FROM users u JOIN domains d ON d.name = u.domain "                                        \
+	"WHERE u.domain = :domain AND u.local_part = :local_part"
+
+#define SQL_WHERE_USER " WHERE domain = :domain AND local_part = :local_part"
+
+#define SQL_APP_PASSWORD                                                                           \
+	"SELECT password, label, allow_nets, expires FROM app_passwords" SQL_WHERE_USER            \
+	" AND prefix = :app_prefix"
+
+#define SQL_DOMAIN_INSERT "INSERT INTO domains (name) VALUES (:domain) ON CONFLICT DO NOTHING"
+#define SQL_USER_INSERT                                                                            \
+	"INSERT INTO users (domain, local_part, password, maildrop, uid, gid, enabled, reason, "   \
+	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, home, rehash, "    \
+	"read_only) VALUES (:domain, :local_part, :password, :maildrop, :uid, :gid, :enabled, "    \
+	":reason, :pop3_enabled, :allow_nets, :max_sessions, :min_poll, :max_listed, :min_tls, "   \
+	":home, :rehash, :read_only)"
+#define SQL_USER_INSERT_1                                                                          \
+	"INSERT INTO users (domain, local_part, password, maildrop, uid, gid, enabled, reason) "   \
+	"VALUES (:domain, :local_part, :password, :maildrop, :uid, :gid, :enabled, :reason)"
+#define SQL_USER_PASSWORD "UPDATE users SET password = :password" SQL_WHERE_USER
+#define SQL_USER_REHASH SQL_USER_PASSWORD " AND password = :old_password"
+#define SQL_USER_ENABLE "UPDATE users SET enabled = :enabled, reason = :reason" SQL_WHERE_USER
+#define SQL_USER_DELETE "DELETE FROM users" SQL_WHERE_USER
+#define SQL_USER_LIST                                                                              \
+	"SELECT CASE u.domain WHEN '' THEN u.local_part "                                          \
+	"ELSE u.local_part || '@' || u.domain END AS \"user\", "                                   \
+	"u.maildrop, u.uid, u.gid, u.enabled AND d.enabled AS enabled, "                           \
+	"CASE WHEN d.enabled THEN u.reason ELSE d.reason END AS reason "                           \
+	"FROM users u JOIN domains d ON d.name = u.domain "                                        \
+	"WHERE u.domain = :domain OR :domain = '' ORDER BY 1"
+
+/* A user who is gone by now is no error. */
+#define SQL_LOGIN_NOTE                                                                             \
+	"INSERT INTO activity "                                                                    \
+	"(domain, local_part, last_login, last_ip, last_mechanism, logins) "                       \
+	"SELECT domain, local_part, CAST(:at AS BIGINT), CAST(:remote_ip AS TEXT), "               \
+	"CAST(:mechanism AS TEXT), 1 FROM users" SQL_WHERE_USER                                    \
+	" ON CONFLICT (domain, local_part) DO UPDATE SET last_login = excluded.last_login, "       \
+	"last_ip = excluded.last_ip, last_mechanism = excluded.last_mechanism, "                   \
+	"logins = activity.logins + 1"
+#define SQL_APP_NOTE                                                                               \
+	"UPDATE app_passwords SET last_used = :at" SQL_WHERE_USER " AND prefix = :app_prefix"
+#define SQL_SESSION_NOTE                                                                           \
+	"INSERT INTO activity "                                                                    \
+	"(domain, local_part, sessions, retrieved, deleted, octets, seconds) "                     \
+	"SELECT domain, local_part, 1, CAST(:retrieved AS BIGINT), CAST(:deleted AS BIGINT), "     \
+	"CAST(:octets AS BIGINT), CAST(:seconds AS BIGINT) FROM users" SQL_WHERE_USER              \
+	" ON CONFLICT (domain, local_part) DO UPDATE SET sessions = activity.sessions + 1, "       \
+	"retrieved = activity.retrieved + excluded.retrieved, "                                    \
+	"deleted = activity.deleted + excluded.deleted, "                                          \
+	"octets = activity.octets + excluded.octets, "                                             \
+	"seconds = activity.seconds + excluded.seconds"
+
+#endif
