@@ -92,7 +92,7 @@ struct mail_start {
 	const struct ticket *ticket; /* or NULL: without a contract */
 	struct pst_str input;        /* what the client had sent behind its PASS */
 	bool read_only;              /* DELE is refused */
-	uint32_t offered;     /* the mechanisms that were, for CAPA */
+	uint32_t offered;            /* the mechanisms that were, for CAPA */
 
 	const struct pst_storage *storage;
 	void *storage_self;
