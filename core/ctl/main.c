@@ -54,9 +54,11 @@ static const struct ctl_command commands[] = {
 	{ "user enable", "USER [--backend NAME]", "Lets a disabled user log in again.",
 	  ctl_user_enable },
 	{ "user disable", "USER [--reason TEXT] [--backend NAME]",
-	  "Keeps a user from logging in. The reason is for the log and user list.",
+	  "Keeps a user from logging in, and ends the sessions that are open. The reason is for the "
+	  "log and user list.",
 	  ctl_user_disable },
-	{ "user delete", "USER [--backend NAME]", "Deletes a user. The mail stays where it is.",
+	{ "user delete", "USER [--backend NAME]",
+	  "Deletes a user, and ends the sessions that are open. The mail stays where it is.",
 	  ctl_user_delete },
 	{ "password make", "[--scheme SCHEME] [--password-stdin | --password-file FILE]",
 	  "Writes a password's stored form, {SCHEME}DATA, as a database takes it; by default in the "

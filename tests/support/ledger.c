@@ -76,6 +76,26 @@ copy(const struct ledger *l, struct pst_auth_record *r, const char *text)
 	return (struct pst_str){ l->host->copy(r->arena, s), s.n };
 }
 
+static long
+number(const char *text)
+{
+	return strtol(text, NULL, 10);
+}
+
+/* The next word of *text, which ends with one of these; *text moves on. NULL: there is none. */
+static char *
+next_word(char **text, const char *ends)
+{
+	char *word = *text + strspn(*text, ends);
+	size_t n = strcspn(word, ends);
+
+	if (n == 0)
+		return NULL;
+	*text = word + n + (word[n] != '\0');
+	word[n] = '\0';
+	return word;
+}
+
 static void
 take_key(const struct ledger *l, struct pst_auth_record *r, char *word, bool *enabled)
 {
@@ -85,19 +105,19 @@ take_key(const struct ledger *l, struct pst_auth_record *r, char *word, bool *en
 		return;
 	*value++ = '\0';
 	if (strcmp(word, "enabled") == 0)
-		*enabled = atoi(value) != 0;
+		*enabled = number(value) != 0;
 	else if (strcmp(word, "max_sessions") == 0)
-		r->max_sessions = (uint32_t)atoi(value);
+		r->max_sessions = (uint32_t)number(value);
 	else if (strcmp(word, "max_listed") == 0)
-		r->max_listed = (uint32_t)atoi(value);
+		r->max_listed = (uint32_t)number(value);
 	else if (strcmp(word, "min_poll_ms") == 0)
-		r->min_poll_ms = atoi(value);
+		r->min_poll_ms = number(value);
 	else if (strcmp(word, "read_only") == 0)
-		r->read_only = atoi(value) != 0;
+		r->read_only = number(value) != 0;
 	else if (strcmp(word, "uid") == 0)
-		r->uid = (uint32_t)atoi(value);
+		r->uid = (uint32_t)number(value);
 	else if (strcmp(word, "gid") == 0)
-		r->gid = (uint32_t)atoi(value);
+		r->gid = (uint32_t)number(value);
 	else if (strcmp(word, "location") == 0)
 		r->location = copy(l, r, value);
 	else if (strcmp(word, "rehash") == 0)
@@ -108,12 +128,12 @@ static enum pst_auth_result
 take_line(const struct ledger *l, char *line, struct pst_auth_record *r)
 {
 	bool enabled = true;
-	char *save = NULL, *word;
+	char *word;
 
-	(void)strtok_r(line, " \n", &save);
-	word = strtok_r(NULL, " \n", &save);
+	(void)next_word(&line, " \n");
+	word = next_word(&line, " \n");
 	r->credential = copy(l, r, word != NULL ? word : "");
-	while ((word = strtok_r(NULL, " \n", &save)) != NULL)
+	while ((word = next_word(&line, " \n")) != NULL)
 		take_key(l, r, word, &enabled);
 	return enabled ? PST_AUTH_OK : PST_AUTH_DISABLED;
 }
@@ -148,10 +168,10 @@ write_note(const struct ledger *l, const struct pst_auth_note *n)
 	char line[2000];
 
 	if (n->event == PST_AUTH_LOGIN)
-		(void)snprintf(line, sizeof(line), "login %.*s %.*s %.*s %.*s %lld\n", (int)n->user.n,
-		               n->user.p, (int)n->domain.n, n->domain.p, (int)n->remote_ip.n,
-		               n->remote_ip.p, (int)n->mechanism.n, n->mechanism.p,
-		               (long long)n->at);
+		(void)snprintf(line, sizeof(line), "login %.*s %.*s %.*s %.*s %lld\n",
+		               (int)n->user.n, n->user.p, (int)n->domain.n, n->domain.p,
+		               (int)n->remote_ip.n, n->remote_ip.p, (int)n->mechanism.n,
+		               n->mechanism.p, (long long)n->at);
 	else
 		(void)snprintf(line, sizeof(line), "session %.*s %u %u %llu\n", (int)n->user.n,
 		               n->user.p, n->retrieved, n->deleted, (unsigned long long)n->octets);
@@ -206,8 +226,8 @@ rehash(void *self, struct pst_str name, struct pst_str was, struct pst_str is, s
 		(void)away(err, "rehashes");
 		return PST_AUTH_TEMP;
 	}
-	(void)snprintf(line, sizeof(line), "%.*s %.*s %.*s\n", (int)name.n, name.p, (int)was.n, was.p,
-	               (int)is.n, is.p);
+	(void)snprintf(line, sizeof(line), "%.*s %.*s %.*s\n", (int)name.n, name.p, (int)was.n,
+	               was.p, (int)is.n, is.p);
 	write_down(l, "rehashes", line);
 	return PST_AUTH_OK;
 }
@@ -242,7 +262,7 @@ watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *
 	struct ledger *l = self;
 	char text[4096 + 1];
 	ssize_t n = read(l->news, text, sizeof(text) - 1);
-	char *save = NULL, *line;
+	char *rest = text, *line;
 
 	if (n > 0 && has(l, "watch_away")) {
 		close(l->news);
@@ -251,7 +271,7 @@ watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+	while ((line = next_word(&rest, "\n")) != NULL)
 		tell(line, changed, arg);
 	return 0;
 }
