@@ -639,6 +639,10 @@ pg_link_ask(struct pg_link *l, const struct pg_request *request, pg_on_result *e
 		if (strcmp(a.state, "0A000") == 0)
 			l->avoid_until[l->place] = 0; /* there is nothing wrong with the server */
 	}
+	if (a.outcome == PG_SAID_NO && strcmp(a.state, "57014") == 0) {
+		a.outcome = PG_SLOW;
+		set_away(l);
+	}
 	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
 		pg_link_lose(l, "COPY");
 	return a;

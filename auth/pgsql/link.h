@@ -34,6 +34,7 @@ struct pg_request {
 enum pg_outcome {
 	PG_OK = 1,
 	PG_SAID_NO, /* by the server: state and err are filled */
+	PG_SLOW,    /* said by the server too: the time was over */
 	PG_LOST,    /* the connection is gone, or was given up for its silence */
 	PG_STOPPED, /* each said so, err is its */
 };
