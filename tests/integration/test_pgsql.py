@@ -7,7 +7,7 @@ import unittest
 
 import bed
 import openssl
-from support import postgres
+from support import layout, postgres
 
 HAS_POSTGRES = postgres.find_programs() is not None
 USER = "user1@example.test"
@@ -256,6 +256,85 @@ class Settings(PgsqlCase):
         status, said = self.check("read=" + self.string("127.0.0.1", 1))
         self.assertEqual(status, 1)
         self.assertIn("onnection refused", said)
+
+
+class Changes(PgsqlCase):
+    """NOTIFY reaches sessions that are open."""
+
+    def setUp(self):
+        self.name = "%s@changes%d.test" % (self._testMethodName[5:], os.getpid())
+        self.add_user(self.name, "secret")
+        os.makedirs(self.maildrop())
+        for box in ("cur", "new", "tmp"):
+            os.makedirs(os.path.join(self.maildrop(), box))
+        with open(os.path.join(self.maildrop(), "new", "1700000000.M1P1.x"), "w",
+                  encoding="ascii") as f:
+            f.write("Subject: x\n\ntext\n")
+        if bed.IS_ROOT:
+            layout.chown_tree(os.path.dirname(self.maildrop()), self.bed.uid, self.bed.gid)
+
+    def maildrop(self):
+        return self.bed.settings["mail.location"].split(":", 1)[1].replace("%{user}", self.name)
+
+    def session(self):
+        c = self.bed.login(self.name, "secret")
+        self.assertEqual(c.stat()[0], 1)
+        c.ok("DELE 1")
+        return c
+
+    def expect_goodbye(self, c, seconds=1.0):
+        clock = bed.stopwatch()
+        answer = b"+OK"
+        while answer.startswith(b"+OK") and clock() < seconds + 10:
+            answer = c.cmd("NOOP")
+        self.assertEqual(bed.code_of(answer), "SYS/PERM", answer)
+        self.assertLess(clock(), seconds)
+        c.expect_end()
+        self.assertEqual(len(os.listdir(os.path.join(self.maildrop(), "new")) +
+                             os.listdir(os.path.join(self.maildrop(), "cur"))), 1)
+
+    def change(self, text):
+        local, _, domain = self.name.partition("@")
+        self.bed.postgres.sql(text.replace("LOCAL", postgres.literal(local)).replace(
+            "DOMAIN", postgres.literal(domain)))
+
+    def test_suspended_user(self):
+        with self.session() as c:
+            self.change("UPDATE users SET enabled = false WHERE local_part = LOCAL AND domain = DOMAIN")
+            self.expect_goodbye(c)
+        self.assertEqual(self.outcome(self.name), "SYS/PERM")
+        self.change("UPDATE users SET enabled = true WHERE local_part = LOCAL AND domain = DOMAIN")
+        for _ in range(6):  # whatever worker serves it
+            self.assertEqual(self.outcome(self.name), "")
+
+    def test_deleted_user(self):
+        with self.session() as c:
+            self.change("DELETE FROM users WHERE local_part = LOCAL AND domain = DOMAIN")
+            self.expect_goodbye(c)
+
+    def test_suspended_domain(self):
+        with self.session() as c:
+            self.change("UPDATE domains SET enabled = false WHERE name = DOMAIN")
+            self.expect_goodbye(c, 5)  # who is of it is asked about once a second
+
+    def test_other_changes_end_nothing(self):
+        with self.session() as c:
+            self.change("UPDATE users SET password = '{PLAIN}new' WHERE domain = DOMAIN")
+            for _ in range(20):
+                c.ok("NOOP")
+            c.ok("RSET")
+            c.quit()
+
+    def test_heard_again_after_the_connection_was_lost(self):
+        ended = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                 "WHERE query = 'LISTEN postern'")
+        listening = "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN postern'"
+        self.assertTrue(bed.eventually(lambda: self.bed.postgres.sql(listening) == [["1"]]))
+        with self.session() as c:
+            self.bed.postgres.sql("BEGIN; %s; UPDATE users SET enabled = false WHERE domain = ?; "
+                                  "COMMIT" % ended, self.name.partition("@")[2])
+            self.expect_goodbye(c, 10)
+        self.assertTrue(bed.eventually(lambda: self.bed.postgres.sql(listening) == [["1"]]))
 
 
 class Administration(PgsqlCase):

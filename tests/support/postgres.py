@@ -192,7 +192,7 @@ class Postgres:
     def wake(self):
         """Whoever was stopped goes on."""
         pid = self.pid()
-        for each in [*processes.children(pid), pid]:
+        for each in [*processes.children(pid), pid] if pid else []:
             send(each, signal.SIGCONT)
 
     def restart(self):
