@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "config/table.h"
 #include "credentials/chain.h"
 #include "credentials/mechanism.h"
 #include "plugin/check.h"
@@ -53,8 +54,18 @@ part_of(const char *path)
 	return CONF_CORE;
 }
 
-/* The core's image has the names of the sections too, without their texts: settings.c finds the
- * plugin instances by them. */
+/* A setting of a section that is not the plugin's. */
+static bool
+is_servers_own(const char *path)
+{
+	const char *key = strrchr(path, '.') + 1;
+
+	return strcmp(key, "plugin") == 0 ||
+	       conf_table_find(settings_section_keys(path), pst_str_c(key)) != NULL;
+}
+
+/* The core's image has the names of the sections too, and of their texts those that are not the
+ * plugin's: settings.c finds the plugin instances by them. */
 static void
 encode_parts(struct conf_reading *r, const struct conf_texts *all, struct conf_problems *problems)
 {
@@ -66,14 +77,13 @@ encode_parts(struct conf_reading *r, const struct conf_texts *all, struct conf_p
 	for (i = 0; i < all->n; i++) {
 		const struct conf_text *t = &all->v[i];
 		enum conf_part part = part_of(t->path);
-		const char *dot = strrchr(t->path, '.');
-		bool is_plugin = dot != NULL && strcmp(dot, ".plugin") == 0;
 
 		conf_texts_set(&parts[part], pst_str_c(t->path), pst_str_c(t->value), t->file,
 		               t->line);
 		if (part != CONF_CORE)
 			conf_texts_set(&parts[CONF_CORE], pst_str_c(t->path),
-			               pst_str_c(is_plugin ? t->value : ""), t->file, t->line);
+			               pst_str_c(is_servers_own(t->path) ? t->value : ""), t->file,
+			               t->line);
 	}
 	for (i = 0; i < CONF_PARTS; i++) {
 		r->images[i]->n = conf_texts_encode(&parts[i], r->images[i]->data,
