@@ -8,8 +8,6 @@
 #include "auth/passwdfile/file.h"
 #include "auth/passwdfile/user.h"
 
-#define LOCATION_MAX 4096
-
 enum match { MATCH_USER, MATCH_LOCAL };
 
 struct passwdfile_conf {
@@ -168,7 +166,7 @@ static enum pst_auth_result
 fill_record(const struct passwdfile *p, const struct passwd_line *line, uint32_t num,
             struct pst_auth_record *record)
 {
-	char location[LOCATION_MAX];
+	PST_UNINITIALIZED char location[PASSWD_LOCATION_MAX];
 	struct passwd_user user;
 	struct pst_err why;
 	int rc = passwd_user_read(line, &user, &why);
@@ -230,7 +228,7 @@ list_one(void *arg, const struct passwd_line *line)
 	const size_t skipped = at == NULL ? line->name.n : (size_t)(at - line->name.p) + 1;
 	const struct pst_str domain = { line->name.p + skipped, line->name.n - skipped };
 	struct pst_auth_user out = { .name = line->name, .enabled = true };
-	char location[LOCATION_MAX];
+	PST_UNINITIALIZED char location[PASSWD_LOCATION_MAX];
 	struct passwd_user user;
 	struct pst_err why;
 

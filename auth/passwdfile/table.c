@@ -100,7 +100,7 @@ add(struct passwd_table *t, const struct passwd_line *line, uint32_t num, const 
 {
 	const uint32_t hash = hash_of(t, line->name);
 	struct slot *slot = slot_of(t, line->name, hash);
-	char location[PASSWD_LINE_MAX + 64];
+	PST_UNINITIALIZED char location[PASSWD_LOCATION_MAX];
 	struct passwd_user user;
 	struct pst_err why;
 

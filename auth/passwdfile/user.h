@@ -9,6 +9,8 @@
 
 #include "auth/passwdfile/line.h"
 
+#define PASSWD_LOCATION_MAX 4096 /* octets of a location, with its NUL */
+
 /* Borrowed from the line. Empty or 0: not said. */
 struct passwd_user {
 	struct pst_str password, home;

@@ -148,6 +148,9 @@ class Programs(unittest.TestCase):
                          ["env PATH", "env PROTO", "env TCPLOCALIP", "env TCPREMOTEIP"])
         self.assertIn("env TCPREMOTEIP=127.0.0.1", seen)
         self.assertIn("setuid 0", seen)
+        self.assertIn("unshare 0", seen)
+        if all("landlock" in s["sandbox"] for s in self.bed.slots() if s["kind"] == "auth"):
+            self.assertIn("outside 0", seen)
         self.assertIn("group 1", seen)
         self.assertEqual(code_of(self.answer("nobody@example.test", "secret")), "AUTH")
         # 512 octets with the three NULs and ten digits go through, one more does not.
