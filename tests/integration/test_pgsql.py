@@ -262,7 +262,7 @@ class Changes(PgsqlCase):
     """NOTIFY reaches sessions that are open."""
 
     def setUp(self):
-        self.name = "%s@changes%d.test" % (self._testMethodName[5:], os.getpid())
+        self.name = "someone@%s.test" % self._testMethodName[5:].replace("_", "-")
         self.add_user(self.name, "secret")
         os.makedirs(self.maildrop())
         for box in ("cur", "new", "tmp"):
