@@ -184,3 +184,13 @@ conf_texts_decode(struct conf_texts *t, struct pst_str image, struct pst_err *er
 			                   i);
 	return msg_close(&r, err);
 }
+
+const struct conf_text *
+conf_texts_blamed(const struct conf_texts *t, const char *prefix, const char *reason)
+{
+	const size_t n = strcspn(reason, ": ");
+
+	if (n == 0 || reason[n] != ':')
+		return NULL;
+	return conf_texts_get(t, pst_arena_printf(t->arena, "%s.%.*s", prefix, (int)n, reason));
+}

@@ -41,6 +41,11 @@ const struct conf_text *conf_texts_get(const struct conf_texts *t, const char *p
 /* The first text of the group PREFIX, or NULL: tells at least where in the file to look. */
 const struct conf_text *conf_texts_first(const struct conf_texts *t, const char *prefix);
 
+/* The line that a plugin's reason is about: "lookup_query: …" is about PREFIX.lookup_query. NULL: the
+ * reason names no setting, or the default of one. */
+const struct conf_text *conf_texts_blamed(const struct conf_texts *t, const char *prefix,
+                                          const char *reason);
+
 /* All problems at once: each one line, "postern.conf:12: login.workerz: unknown setting; …". */
 struct conf_problems {
 	struct pst_arena *arena; /* borrowed */

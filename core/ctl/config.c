@@ -42,8 +42,8 @@ text_meant(struct ctl *c, const char *prefix, const char *words)
 
 		if (n == 0 || words[n] != ':' || words[n + 1] != ' ')
 			return found;
-		t = conf_texts_get(&c->texts, pst_arena_printf(c->arena, "%s.%.*s", prefix,
-		                                               (int)n, words));
+		t = conf_texts_get(&c->texts,
+		                   pst_arena_printf(c->arena, "%s.%.*s", prefix, (int)n, words));
 		found = t != NULL ? t : found;
 		words += n + 2;
 	}

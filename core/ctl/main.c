@@ -41,9 +41,12 @@ static const struct ctl_command commands[] = {
 	  ctl_plugin_new },
 	{ "user add",
 	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--maildrop LOCATION] "
-	  "[--uid ID] [--gid ID] [--backend NAME]",
+	  "[--uid ID] [--gid ID] [--home PATH] [--allow-nets NETS] [--max-sessions N] "
+	  "[--min-poll TIME] [--max-listed N] [--min-tls any|1.2|1.3] [--rehash off|report|on] "
+	  "[--read-only yes|no] [--pop3 yes|no] [--backend NAME]",
 	  "Adds a user, and the domain if it is new. A database that is not there is made. The "
-	  "password is asked for, or is the one line of FILE or of standard input.",
+	  "password is asked for, or is the one line of FILE or of standard input. What is not said "
+	  "of the account is the domain's to say, or the server's settings'.",
 	  ctl_user_add },
 	{ "user passwd",
 	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--backend NAME]",
@@ -60,6 +63,10 @@ static const struct ctl_command commands[] = {
 	{ "user delete", "USER [--backend NAME]",
 	  "Deletes a user, and ends the sessions that are open. The mail stays where it is.",
 	  ctl_user_delete },
+	{ "user upgrade", "[--backend NAME]",
+	  "Brings the tables of an older version up to date; what is in them stays. The server may "
+	  "run.",
+	  ctl_user_upgrade },
 	{ "password make", "[--scheme SCHEME] [--password-stdin | --password-file FILE]",
 	  "Writes a password's stored form, {SCHEME}DATA, as a database takes it; by default in the "
 	  "scheme that auth.default_scheme names.",

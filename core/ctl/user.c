@@ -9,6 +9,7 @@
 #include "credentials/chain.h"
 #include "credentials/location.h"
 #include "ctl/backends.h"
+#include "ctl/contract.h"
 #include "ctl/create.h"
 #include "ctl/ctl.h"
 #include "ctl/password.h"
@@ -22,7 +23,8 @@ struct request {
 	const char *reason;
 	uint64_t uid, gid;
 	struct ctl_password_source password;
-	const char *word; /* the argument: a user or a domain; NULL: none */
+	struct pst_auth_user contract; /* only what it says of the account */
+	const char *word;              /* the argument: a user or a domain; NULL: none */
 
 	struct username user;
 	struct registry *registry;
@@ -48,13 +50,14 @@ enum option_id { O_BACKEND = 1, O_SCHEME, O_MAILDROP, O_REASON, O_UID, O_GID, O_
 		NULL, 0, NULL, 0                                                                   \
 	}
 
-static const struct option add_options[] = {
+#define ADD_OPTIONS 7
+#define ADD_MAX 32
+static const struct option add_options[ADD_OPTIONS] = {
 	OPT_BACKEND,
 	OPT_PASSWORD,
 	{ "maildrop", required_argument, NULL, O_MAILDROP },
 	{ "uid", required_argument, NULL, O_UID },
 	{ "gid", required_argument, NULL, O_GID },
-	OPT_END,
 };
 static const struct option passwd_options[] = { OPT_BACKEND, OPT_PASSWORD, OPT_END };
 static const struct option disable_options[] = {
@@ -101,7 +104,11 @@ take_option(struct request *r, int id)
 		r->password = (struct ctl_password_source){ .use_stdin = true };
 		return CTL_OK;
 	default:
-		return CTL_USAGE;
+		if (id < CONTRACT_ID)
+			return CTL_USAGE;
+		if (ctl_contract_take(id, optarg, &r->contract, r->c->arena, &r->err) != 0)
+			return ctl_fail("%s", r->err.text);
+		return CTL_OK;
 	}
 }
 
@@ -242,14 +249,14 @@ check_maildrop(struct request *r)
 static int
 add(struct request *r)
 {
-	struct pst_auth_user user = {
-		.name = r->user.whole,
-		.location = pst_str_c(r->maildrop),
-		.uid = (uint32_t)r->uid,
-		.gid = (uint32_t)r->gid,
-		.enabled = true,
-	};
+	struct pst_auth_user user = r->contract;
 	int status;
+
+	user.name = r->user.whole;
+	user.location = pst_str_c(r->maildrop);
+	user.uid = (uint32_t)r->uid;
+	user.gid = (uint32_t)r->gid;
+	user.enabled = true;
 
 	if (r->auth->user_add == NULL)
 		return refuse_action(r);
@@ -266,9 +273,13 @@ add(struct request *r)
 int
 ctl_user_add(struct ctl *c, int argc, char **argv)
 {
+	struct option options[ADD_MAX] = { 0 }; /* ends with a zeroed one */
 	struct request r;
-	int status = begin(&r, c, argc, argv, add_options);
+	int status;
 
+	memcpy(options, add_options, sizeof(add_options));
+	(void)ctl_contract_options(options + ADD_OPTIONS, ADD_MAX - ADD_OPTIONS - 1);
+	status = begin(&r, c, argc, argv, options);
 	if (status == CTL_OK)
 		status = add(&r);
 	close_backend(&r);
@@ -406,6 +417,27 @@ ctl_user_list(struct ctl *c, int argc, char **argv)
 		status = open_backend(&r);
 	if (status == CTL_OK)
 		status = list(&r);
+	close_backend(&r);
+	return status;
+}
+
+/* Tables of an older version; those that are new stay as they are. */
+int
+ctl_user_upgrade(struct ctl *c, int argc, char **argv)
+{
+	struct request r = { .c = c };
+	int status = read_arguments(&r, argc, argv, plain_options);
+
+	if (status == CTL_OK && r.word != NULL)
+		status = CTL_USAGE;
+	if (status == CTL_OK)
+		status = open_backend(&r);
+	if (status == CTL_OK && r.auth->create == NULL)
+		status = refuse_action(&r);
+	if (status == CTL_OK && r.auth->create(plugin_self(r.plugin), &r.err) != 0)
+		status = ctl_fail("%s", r.err.text);
+	if (status == CTL_OK)
+		printf("the tables of %s are up to date\n", r.backend);
 	close_backend(&r);
 	return status;
 }

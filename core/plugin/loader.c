@@ -194,7 +194,9 @@ plugin_configure(struct plugin *p, const char *prefix, const struct conf_texts *
 	/* The plugin's own check may count on good values. */
 	if (problems->n > before || p->d.check == NULL || p->d.check(p->conf, &err) == 0)
 		return;
-	near = conf_texts_first(t, prefix);
+	near = conf_texts_blamed(t, prefix, err.text);
+	if (near == NULL)
+		near = conf_texts_first(t, prefix);
 	conf_problems_add(problems, near != NULL ? near->file : NULL, near != NULL ? near->line : 0,
 	                  "%s: %s", prefix, err.text);
 }
