@@ -116,6 +116,20 @@ find_app(struct finding *f, struct sql_value *values, struct pst_err *err)
 
 /* ---- The whole of it ---- */
 
+/* Whoever asks in these ways shows something else, or only whether the user may still be in. */
+static bool
+needs_password(struct pst_str mechanism)
+{
+	static const char *const without[] = { "", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
+		                               "ANONYMOUS" };
+	size_t i;
+
+	for (i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+		if (pst_str_eq(mechanism, pst_str_c(without[i])))
+			return false;
+	return true;
+}
+
 /* Why a user who is known may not log in, or NULL. */
 static const char *
 why_disabled(const struct finding *f)
@@ -124,7 +138,8 @@ why_disabled(const struct finding *f)
 		return "";
 	if (!f->pop3_enabled)
 		return "POP3 is switched off for this user";
-	if (f->record->credential.n == 0 && f->record->app_credential.n == 0)
+	if (f->record->credential.n == 0 && f->record->app_credential.n == 0 &&
+	    needs_password(f->query->mechanism))
 		return "no password is stored"; /* an address that only forwards, say */
 	return NULL;
 }
