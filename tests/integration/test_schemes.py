@@ -23,6 +23,10 @@ DOVEADM = """SHA SHA1 SHA256 SHA512 SMD5 SSHA SSHA256 SSHA512 PLAIN CLEAR CLEART
 DOVEADM_CRYPT = "CRYPT BLF-CRYPT SHA256-CRYPT SHA512-CRYPT MD5 MD5-CRYPT DES-CRYPT".split()
 # And what Postern makes for doveadm to read. {CRYPT} is yescrypt: as the system of Dovecot has it.
 OURS = [s for s in DOVEADM + DOVEADM_CRYPT if s not in ("DIGEST-MD5",)]
+# Half a second each and more, made and checked by two programs: one password has to do.
+SLOW = {"PBKDF2", "ARGON2I", "ARGON2ID", "SCRAM-SHA-1", "SCRAM-SHA-256", "CRYPT", "BLF-CRYPT",
+        "SHA256-CRYPT", "SHA512-CRYPT"}
+ODD = PASSWORDS[3]
 
 
 def tool(*argv, text=None, binary=False):
@@ -79,12 +83,16 @@ class Schemes(unittest.TestCase):
         for password in PASSWORDS:
             with self.subTest(password[:20]):
                 schemes = DOVEADM + (DOVEADM_CRYPT if password != LONG else [])
+                schemes = [s for s in schemes if password == ODD or s not in SLOW]
                 self.check([tool("doveadm", "pw", "-s", scheme, "-u", USER, "-p", password)
                             for scheme in schemes], password)
 
     def test_doveadm_suffixes(self):
         stored = [tool("doveadm", "pw", "-s", scheme + suffix, "-u", USER, "-p", "two words")
-                  for scheme in DOVEADM + DOVEADM_CRYPT for suffix in (".hex", ".b64", ".base64")]
+                  for scheme in DOVEADM + DOVEADM_CRYPT for suffix in (".hex", ".b64", ".base64")
+                  if scheme not in SLOW or (scheme, suffix) in (
+                      ("SHA512-CRYPT", ".hex"), ("BLF-CRYPT", ".b64"), ("ARGON2ID", ".base64"),
+                      ("SCRAM-SHA-256", ".b64"), ("PBKDF2", ".hex"))]
         self.check(stored, "two words")
 
     def test_htpasswd(self):
@@ -116,7 +124,7 @@ class Schemes(unittest.TestCase):
                             for kind in ("-1", "-5", "-6")], password)
 
     def test_mkpasswd(self):
-        for password in PASSWORDS[:-1]:
+        for password in PASSWORDS[1:4]:
             with self.subTest(password):
                 stored = [tool("mkpasswd", "-m", method, "-s", text=password + "\n")
                           for method in ("yescrypt", "gost-yescrypt", "scrypt", "bcrypt",
@@ -143,6 +151,8 @@ class Schemes(unittest.TestCase):
         for password in PASSWORDS:
             for scheme in OURS:
                 if password == LONG and scheme in DOVEADM_CRYPT:
+                    continue
+                if password != ODD and scheme in SLOW:
                     continue
                 if scheme == "DES-CRYPT" and len(password.encode()) > 8:
                     continue
