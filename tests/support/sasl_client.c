@@ -196,7 +196,7 @@ main(int argc, char **argv)
 	opt.password = argv[4];
 	for (i = 5; i < argc; i++)
 		read_option(argv[i]);
-	connect_tls(atoi(argv[1])); /* NOLINT: a port */
+	connect_tls((int)strtol(argv[1], NULL, 10));
 	hear(line, sizeof(line));
 	if (strcmp(opt.mechanism, "CAPA") == 0) {
 		show_capa();
