@@ -101,6 +101,23 @@ class Logins(PgsqlCase):
         self.assertLess(many, few * 2 + 0.002)
 
 
+class Notes(PgsqlCase):
+    def test_logins_and_sessions_are_written_off_the_logins_path(self):
+        self.add_user("noted@example.test", "secret")
+        for _ in range(3):
+            with self.bed.login("noted@example.test", "secret") as c:
+                c.quit()
+        row = "SELECT logins, sessions, last_ip FROM activity WHERE local_part = 'noted'"
+        self.assertTrue(bed.eventually(lambda: self.bed.postgres.sql(row) == [["3", "3", "127.0.0.1"]],
+                                       step=0.1), self.bed.postgres.sql(row))
+
+    def test_tables_that_cannot_be_written_cost_no_login(self):
+        self.bed.postgres.sql("ALTER TABLE activity RENAME TO gone")
+        self.addCleanup(self.bed.postgres.sql, "ALTER TABLE gone RENAME TO activity")
+        for _ in range(5):
+            self.assertEqual(self.outcome(), "")
+
+
 class Settings(PgsqlCase):
     """Each test has its own strings, and puts the bed's back."""
     allowed = ("auth.backend_away",)
