@@ -48,7 +48,7 @@ read_one(const char *column, const char *value, struct sql_user *u)
 static void
 assert_str(struct pst_str s, const char *text)
 {
-	if (s.n != strlen(text) || memcmp(s.p, text, s.n) != 0)
+	if (s.n != strlen(text) || (s.n > 0 && memcmp(s.p, text, s.n) != 0))
 		fail_msg("\"%.*s\" is not \"%s\"", PST_ARG(s), text);
 }
 
