@@ -285,4 +285,5 @@ PST_EXPORT const struct pst_plugin postern_plugin = {
 	.start = start,
 	.stop = stop,
 	.auth = &auth,
+	.needs = PST_NEEDS_NET,
 };
