@@ -5,6 +5,7 @@ import re
 import subprocess
 import unittest
 
+import sasl
 from bed import BedCase, needs_root
 
 
@@ -94,6 +95,44 @@ class Memory(BedCase):
         for kind in ("auth", "keys"):
             for pid in self.bed.workers(kind):
                 self.assertFalse(self.holds(pid, self.secret_subject), kind)
+
+
+@needs_root
+class StoredSecrets(Memory):
+    """Mechanisms for which the stored password itself is taken out of the database in an auth worker."""
+    options = (*Memory.options, "--set=auth.mechanisms=USER APOP CRAM-MD5 SCRAM-SHA-256 SCRAM-SHA-1",
+               "--set=auth.workers=1")
+    user, password = "canary@example.test", "pw-canary-1x"
+
+    def use(self):
+        super().use()
+        for attempt in (sasl.apop, sasl.cram_md5,
+                        lambda c, u, p: sasl.Scram(u, p).run(c),
+                        lambda c, u, p: sasl.Scram(u, p, "SCRAM-SHA-1").run(c)):
+            for password in (self.password, "wrong"):
+                with self.bed.connect() as client:
+                    answer = attempt(client, self.user, password)
+                    self.assertEqual(answer[:3] == b"+OK", password == self.password, answer)
+
+    def test_the_stored_password_is_wiped_in_auth(self):
+        """SQLite keeps pages and rows, where other columns stand right beside it without a NUL between;
+        nothing else may have it."""
+        self.use()
+        seen = 0
+        for pid in self.bed.workers("auth"):
+            for found in self.around(pid, self.password.encode()):
+                seen += 1
+                self.assertRegex(found, b"(?s)canary\\{PLAIN\\}PASSWORD|\\{PLAIN\\}PASSWORDcanary@")
+        self.assertGreater(seen, 0, "this test cannot find it even where it is")
+
+    def around(self, pid, needle):
+        for part in self.memory(pid):
+            at = part.find(needle)
+            while at >= 0:
+                end = at + len(needle)
+                yield part[max(0, at - 13):at] + b"PASSWORD" + part[end:end + 7]
+                at = part.find(needle, end)
+
 
 if __name__ == "__main__":
     unittest.main()
