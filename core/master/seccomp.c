@@ -60,7 +60,7 @@ static const struct {
 	{ ON_MAIL, "openat2 sendfile splice inotify_init1 inotify_add_watch inotify_rm_watch" },
 	/* SQLite gives its journal the database's owner */
 	{ ON_AUTH, "fchown" },
-	{ ON_CONNECT, "socket connect bind" },
+	{ ON_CONNECT, "connect bind" }, /* and socket, of some families */
 	{ ON_WAITING, "setgroups setgid setuid setresgid setresuid setregid setreuid seccomp "
 	              "landlock_create_ruleset landlock_add_rule landlock_restrict_self prctl "
 	              "capset capget" },
@@ -187,6 +187,8 @@ refuse(struct filter *f, const char *word)
 #else
 	(void)sanitizer_needs;
 #endif
+	if (strcmp(word, "socket") == 0 && (f->on & ON_CONNECT) != 0)
+		return; /* allow_families has seen to it */
 	if (!is_allowed(f->on, word))
 		add_rule(f, SCMP_ACT_ERRNO(EPERM), word, 0, NULL);
 }
@@ -224,6 +226,20 @@ allow_without_bits(struct filter *f, const char *name, unsigned arg, uint64_t bi
 	add_rule(f, SCMP_ACT_ERRNO(EPERM), name, 1, &no);
 }
 
+/* Netlink tells the C library's resolver which addresses this host has. */
+static void
+allow_families(struct filter *f)
+{
+	static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
+	size_t i;
+
+	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		const struct scmp_arg_cmp family = SCMP_CMP64(0, SCMP_CMP_EQ, families[i], 0);
+
+		add_rule(f, SCMP_ACT_ALLOW, "socket", 1, &family);
+	}
+}
+
 static void
 allow_with_arguments(struct filter *f)
 {
@@ -246,6 +262,8 @@ allow_with_arguments(struct filter *f)
 
 		add_rule(f, SCMP_ACT_ALLOW, "ioctl", 1, &request);
 	}
+	if ((f->on & ON_CONNECT) != 0)
+		allow_families(f);
 	if (!is_allowed(f->on, "prctl"))
 		allow_if_equal(f, "prctl", 0, PR_SET_NAME);
 }
