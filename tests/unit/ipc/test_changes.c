@@ -122,7 +122,7 @@ test_a_writer_killed_in_the_middle_tells_nothing_wrong(void **state)
 	current = changes_now(ring);
 	row = &ring->row[(current + 1) % CHANGES_ROWS];
 	atomic_store(&row->serial, 2 * (current + 1) - 1);
-	strcpy(row->change.name, "half");
+	memcpy(row->change.name, "half", 5);
 	assert_false(changes_read(ring, &current, &change));
 	/* This row was the oldest that could still be read. */
 	assert_next(&late, CHANGE_ASK, "");
