@@ -19,6 +19,7 @@ struct options {
 };
 
 static gnutls_session_t tls;
+static gnutls_certificate_credentials_t credentials;
 static struct options opt = { .priority = "NORMAL:-VERS-ALL:+VERS-TLS1.3", .name = "localhost" };
 
 static void
@@ -53,7 +54,6 @@ static void
 connect_tls(int port)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	gnutls_certificate_credentials_t credentials;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -182,12 +182,27 @@ authenticate(Gsasl_session *s, char *line, size_t cap)
 	need(is_done || line[0] == '-', "the server is content too early");
 }
 
+/* Whether the server let it in. */
+static bool
+log_in(char *line, size_t cap)
+{
+	Gsasl *gsasl;
+	Gsasl_session *s;
+
+	need(gsasl_init(&gsasl) == GSASL_OK, "gsasl_init");
+	gsasl_callback_set(gsasl, on_asked);
+	need(gsasl_client_start(gsasl, opt.mechanism, &s) == GSASL_OK, "mechanism");
+	authenticate(s, line, cap);
+	gsasl_finish(s);
+	gsasl_done(gsasl);
+	return line[0] != '-';
+}
+
 int
 main(int argc, char **argv)
 {
 	char line[16384];
-	Gsasl *gsasl;
-	Gsasl_session *s;
+	int status = 0;
 	int i;
 
 	need(argc >= 5, "arguments");
@@ -200,17 +215,13 @@ main(int argc, char **argv)
 	hear(line, sizeof(line));
 	if (strcmp(opt.mechanism, "CAPA") == 0) {
 		show_capa();
-		return 0;
+	} else if (log_in(line, sizeof(line))) {
+		say("STAT");
+		hear(line, sizeof(line));
+	} else {
+		status = 1;
 	}
-	need(gsasl_init(&gsasl) == GSASL_OK, "gsasl_init");
-	gsasl_callback_set(gsasl, on_asked);
-	need(gsasl_client_start(gsasl, opt.mechanism, &s) == GSASL_OK, "mechanism");
-	authenticate(s, line, sizeof(line));
-	if (line[0] == '-')
-		return 1;
-	say("STAT");
-	hear(line, sizeof(line));
-	gsasl_finish(s);
-	gsasl_done(gsasl);
-	return 0;
+	gnutls_deinit(tls);
+	gnutls_certificate_free_credentials(credentials);
+	return status;
 }

@@ -548,6 +548,155 @@ test_other_failures_have_their_own_codes(void **state)
 	}
 }
 
+/* ---- Mechanisms that are off by default ---- */
+
+static const struct dialog_rules all_rules = {
+	.mechanisms = MECH_BIT(MECH_COUNT) - 1,
+	.plaintext_login = true,
+	.can_stls = true,
+	.max_bad_commands = 10,
+	.max_auth_failures = 3,
+};
+
+struct talk {
+	struct dialog d;
+	struct pst_buf out;
+};
+
+static void
+open_talk(struct talk *t)
+{
+	pst_buf_init(&t->out, 65536);
+	dialog_init(&t->d, &all_rules, false);
+}
+
+static void
+close_talk(struct talk *t)
+{
+	dialog_clear(&t->d);
+	pst_buf_clear(&t->out);
+}
+
+/* What the dialog wishes for; what it says is in t->out. */
+static enum dialog_step
+say(struct talk *t, const char *line)
+{
+	struct pst_str in = pst_str_c(line);
+
+	pst_buf_reset(&t->out);
+	return dialog_feed(&t->d, &in, &t->out);
+}
+
+static void
+assert_said(const struct talk *t, const char *text)
+{
+	if (!pst_str_eq(pst_buf_view(&t->out), pst_str_c(text)))
+		fail_msg("%.*s", (int)t->out.len, t->out.data);
+}
+
+static void
+test_apop_answers_the_greeting_and_no_other(void **state)
+{
+	char greeting[ATTEMPT_CHALLENGE + 1];
+	struct talk t;
+
+	(void)state;
+	open_talk(&t);
+	assert_int_equal(say(&t, "APOP alice abc\r\n"), DIALOG_MORE);
+	assert_said(&t, "-ERR APOP is not offered here\r\n");
+	dialog_greeting(&t.d, greeting);
+	assert_memory_equal(greeting, " <", 2);
+	assert_int_equal(say(&t, "APOP alice abc\r\n"), DIALOG_ATTEMPT);
+	assert_int_equal(t.d.attempt->mechanism, MECH_APOP);
+	assert_string_equal(t.d.attempt->challenge, greeting + 1);
+	assert_true(pst_str_eq(t.d.attempt->response, PST_LIT("abc")));
+	dialog_forget_attempt(&t.d);
+	dialog_tls(&t.d, &with_tls);
+	assert_int_equal(say(&t, "APOP alice abc\r\n"), DIALOG_MORE);
+	assert_said(&t, "-ERR APOP is not offered here\r\n");
+	close_talk(&t);
+}
+
+static void
+test_cram_md5_asks_first(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	open_talk(&t);
+	assert_int_equal(say(&t, "AUTH CRAM-MD5 YSBi\r\n"), DIALOG_MORE);
+	assert_said(&t, "-ERR CRAM-MD5 has no initial response\r\n");
+	assert_int_equal(say(&t, "AUTH cram-md5\r\n"), DIALOG_MORE);
+	assert_memory_equal(t.out.data, "+ P", 3);
+	assert_int_equal(say(&t, "YSBiIGNk\r\n"), DIALOG_ATTEMPT); /* "a b cd" */
+	assert_int_equal(t.d.attempt->user_n, 3);
+	assert_true(pst_str_eq(t.d.attempt->response, PST_LIT("cd")));
+	assert_int_equal(t.d.attempt->challenge[0], '<');
+	close_talk(&t);
+}
+
+static void
+test_the_answer_to_a_challenge_is_given_on_whatever_it_is(void **state)
+{
+	static const struct {
+		const char *line, *response; /* NULL: the worker hears that it was none */
+	} rows[] = {
+		{ "Yz1iaXdz\r\n", "c=biws" }, { "\r\n", "" },       { "*\r\n", NULL },
+		{ "QUIT\r\n", "AB\x13" },     { "!!!!\r\n", NULL }, { "YQ\r\n", NULL },
+	};
+	char *longest = pst_alloc(POP3_SASL_LINE_MAX + 3);
+	struct talk t;
+	size_t i;
+
+	(void)state;
+	open_talk(&t);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		t.d.auth_failures = 0;
+		assert_int_equal(say(&t, "AUTH SCRAM-SHA-256 =\r\n"), DIALOG_ATTEMPT);
+		assert_int_equal(t.d.attempt->response.n, 0);
+		pst_buf_reset(&t.out);
+		assert_int_equal(dialog_challenge(&t.d, PST_LIT("r=x"), &t.out), DIALOG_MORE);
+		assert_said(&t, "+ cj14\r\n");
+		assert_null(t.d.attempt);
+		assert_int_equal(say(&t, rows[i].line), DIALOG_RESPONSE);
+		if (rows[i].response == NULL)
+			assert_null(t.d.response.p);
+		else
+			assert_true(pst_str_eq(t.d.response, pst_str_c(rows[i].response)));
+		dialog_forget_attempt(&t.d);
+	}
+	assert_int_equal(dialog_challenge(&t.d, PST_LIT(""), &t.out), DIALOG_MORE);
+	memset(longest, 'A', POP3_SASL_LINE_MAX + 1);
+	assert_int_equal(say(&t, longest), DIALOG_RESPONSE);
+	assert_null(t.d.response.p);
+	assert_int_equal(say(&t, "AAA\r\nCAPA\r\n"), DIALOG_MORE); /* the rest is thrown away */
+	assert_memory_equal(t.out.data, "+OK cap", 7);
+	close_talk(&t);
+	free(longest);
+}
+
+static void
+test_a_long_challenge_is_one_line(void **state)
+{
+	const size_t sizes[] = { 0, 1, 767, 768, 769, 4096 };
+	char *challenge = pst_alloc(4096);
+	struct talk t;
+	size_t i;
+
+	(void)state;
+	open_talk(&t);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		pst_buf_reset(&t.out);
+		assert_int_equal(
+			dialog_challenge(&t.d, (struct pst_str){ challenge, sizes[i] }, &t.out),
+			DIALOG_MORE);
+		assert_int_equal(t.out.len, 2 + (sizes[i] + 2) / 3 * 4 + 2);
+		assert_ptr_equal(memchr(t.out.data, '\n', t.out.len), t.out.data + t.out.len - 1);
+	}
+	close_talk(&t);
+	free(challenge);
+}
+
 int
 main(void)
 {
@@ -571,6 +720,10 @@ main(void)
 		cmocka_unit_test(test_a_sasl_line_may_be_long_but_not_without_end),
 		cmocka_unit_test(test_a_thousand_commands_in_one_piece),
 		cmocka_unit_test(test_output_stops_when_there_is_enough),
+		cmocka_unit_test(test_apop_answers_the_greeting_and_no_other),
+		cmocka_unit_test(test_cram_md5_asks_first),
+		cmocka_unit_test(test_the_answer_to_a_challenge_is_given_on_whatever_it_is),
+		cmocka_unit_test(test_a_long_challenge_is_one_line),
 		cmocka_unit_test(test_other_failures_have_their_own_codes),
 	};
 
