@@ -105,6 +105,9 @@ step_back(const struct worker_env *env)
 
 	if (env->kind != WORKER_AUTH || env->role != AUTH_HASH)
 		return;
+	/* Where the kernel shares time between sessions (sched_autogroup), the other workers would be
+	 * charged for the hashes, and wait for their turn behind whatever else the machine does. */
+	(void)setsid();
 	(void)sched_setscheduler(0, SCHED_BATCH, &none);
 	(void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
 }
