@@ -249,7 +249,8 @@ find_column(enum sql_columns which, const char *text)
 	const struct pst_str name = pst_str_c(text);
 	const bool has_prefix =
 		name.n > userdb.n && pst_str_ieq((struct pst_str){ name.p, userdb.n }, userdb);
-	const struct pst_str bare = { name.p + userdb.n, has_prefix ? name.n - userdb.n : 0 };
+	const struct pst_str bare =
+		has_prefix ? (struct pst_str){ name.p + userdb.n, name.n - userdb.n } : name;
 	const struct column *c;
 
 	for (c = tables[which]; c->name != NULL; c++)
