@@ -85,10 +85,9 @@ log_error(const struct request *r)
 {
 	const struct chain_answer *answer = &r->answer;
 	const struct chain *c = r->chain;
-	const bool *away = c == r->a->masters ? r->a->masters_away : r->a->away;
 	bool decided = answer->backend < chain_count(c);
 
-	if (answer->err.kind == PST_E_TEMP && decided && away[answer->backend])
+	if (answer->err.kind == PST_E_TEMP && decided && r->is_away)
 		return; /* told when it went away */
 	pst_log_error(&r->log, "auth.broken", "backend=%s reason=\"%s\"",
 	              decided ? chain_name(c, answer->backend) : "none", answer->err.text);

@@ -26,8 +26,6 @@ struct authn {
 	struct pst_arena *arena; /* of the request in hand */
 	bool in_haste;           /* what takes long is for the hash queue */
 	int64_t overloaded_ms;   /* when a request last found no room or waited too long; 0: none */
-	/* A backend that said it cannot tell, the last time. */
-	bool away[CHAIN_MAX], masters_away[CHAIN_MAX];
 	uint8_t ticket[WIRE_TICKET];
 	uint8_t out[MSG_MAX_OCTETS];
 };
@@ -51,6 +49,7 @@ struct request {
 	struct chain *chain; /* that is asked, or was */
 	struct chain_answer answer;
 	bool is_forwarded; /* on, to the hash queue: no reply leaves from here */
+	bool is_away;      /* a backend cannot tell, and the log has it */
 	struct wire_auth_reply reply;
 };
 

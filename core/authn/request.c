@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "credentials/app.h"
 #include "credentials/domain.h"
+#include "ipc/away.h"
 #include "ipc/changes.h"
 
 static int
@@ -141,18 +142,19 @@ static void
 on_answered(void *arg, size_t backend, enum pst_auth_result result, const struct pst_err *err)
 {
 	struct request *r = arg;
-	bool *away =
-		r->chain == r->a->masters ? &r->a->masters_away[backend] : &r->a->away[backend];
+	const uint32_t place = (uint32_t)backend + (r->chain == r->a->masters ? CHAIN_MAX : 0);
 	const char *name = chain_name(r->chain, backend);
 
 	if (result == PST_AUTH_TEMP && err->kind == PST_E_PERM)
 		return; /* told with the request that met it */
-	if (result == PST_AUTH_TEMP && !*away)
+	r->is_away = result == PST_AUTH_TEMP;
+	if (!away_note(r->a->env->away, place, r->is_away, pst_now_ms()))
+		return;
+	if (result == PST_AUTH_TEMP)
 		pst_log_error(NULL, "auth.backend_away", "backend=%s reason=\"%s\"", name,
 		              err->text);
-	else if (result != PST_AUTH_TEMP && *away)
+	else
 		pst_log_warn(NULL, "auth.backend_back", "backend=%s", name);
-	*away = result == PST_AUTH_TEMP;
 }
 
 /* ---- The steps ---- */

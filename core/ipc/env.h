@@ -54,6 +54,7 @@ struct worker_env {
 	struct tls_share *tls;         /* login */
 	struct usage *usage;           /* mail: sessions and logins per user (ipc/usage.h) */
 	struct verified *verified;   /* auth: passwords that were right (credentials/verified.h) */
+	struct away_board *away;     /* auth, but for the clerk */
 	struct change_ring *changes; /* auth, mail; the clerk writes (ipc/changes.h) */
 
 	uint32_t login_count, auth_count, mail_count; /* slots of each kind; keys has login's */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "credentials/verified.h"
+#include "ipc/away.h"
 #include "ipc/changes.h"
 #include "ipc/channel.h"
 #include "ipc/ticket.h"
@@ -208,6 +209,7 @@ generation_create(struct region_list *regions, struct listen_set *listens, struc
 		memcpy(g->tickets->boot_secret, elder->tickets->boot_secret,
 		       sizeof(g->tickets->boot_secret));
 	g->changes = region_create(regions, sizeof(*g->changes));
+	g->away = region_create(regions, sizeof(*g->away));
 	g->marks = get_marks(regions, &conf->settings, elder);
 	if (make_channels(g, err) != 0) {
 		listen_rollback(listens);
@@ -260,6 +262,7 @@ generation_destroy(struct region_list *regions, struct generation *g)
 		pst_wipe(g->tickets->key, sizeof(g->tickets->key));
 	region_destroy(regions, g->tickets);
 	region_destroy(regions, g->changes);
+	region_destroy(regions, g->away);
 	drop_marks(regions, g->marks);
 	conf_destroy(regions, g->conf);
 	free(g);

@@ -69,6 +69,7 @@ struct generation {
 	void *board_rows;              /* region: what is shared of board */
 	struct ticket_office *tickets; /* region */
 	struct change_ring *changes;   /* region */
+	struct away_board *away;       /* region */
 	struct marks *marks;           /* with the other generations that want as much; or NULL */
 
 	int auth_queue[2];                /* [0] auth reads, [1] login writes */

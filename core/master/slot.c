@@ -95,6 +95,8 @@ equip_auth(struct generation *g, const struct slot *s, struct spawn *sp, struct 
 	sp->keep[1] = g->tickets;
 	sp->keep[2] = g->changes;
 	sp->keep[3] = sp->env.verified;
+	sp->env.away = g->away;
+	sp->keep[4] = g->away;
 }
 
 static void

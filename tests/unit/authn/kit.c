@@ -59,6 +59,7 @@ start(struct kit *f, enum auth_role role, int auth_queue, int hash_queue)
 		.plugins = registry_create(NULL),
 		.self = &w->row,
 		.tickets = &f->office,
+		.away = &f->away,
 		.login_count = 2,
 		.inbox = w->inbox[0],
 		.role = role,

@@ -10,6 +10,7 @@
 
 #include "authn/worker.h"
 #include "config/settings.h"
+#include "ipc/away.h"
 #include "ipc/ticket.h"
 #include "ipc/wire.h"
 
@@ -35,6 +36,7 @@ struct kit {
 	struct settings settings;
 	struct conf_texts texts;
 	struct ticket_office office;
+	struct away_board away;
 	int queue[2];
 	int hash[2]; /* the hash queue between the two roles */
 	int notes[2];

@@ -225,6 +225,7 @@ test_settings_that_cannot_serve_end_the_worker_with_a_reason(void **state)
 		.plugins = registry_create(NULL),
 		.self = &w->row,
 		.tickets = &f->office,
+		.away = &f->away,
 		.inbox = f->login[0],
 		.auth_queue = f->queue[0],
 		.wake_fd = -1,

@@ -95,8 +95,8 @@ test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 	start(SMALL);
 	assert_int_equal(server.fake->regions[WORKER_LOGIN], 3);
 	assert_int_equal(server.fake->regions[WORKER_KEYS], 1);
-	assert_int_equal(server.fake->regions[WORKER_AUTH], 4);
-	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 4);
+	assert_int_equal(server.fake->regions[WORKER_AUTH], 5);
+	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 5);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_CLERK)], 2);
 	assert_int_equal(server.fake->regions[WORKER_MAIL], 5);
 }
