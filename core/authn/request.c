@@ -147,8 +147,9 @@ on_answered(void *arg, size_t backend, enum pst_auth_result result, const struct
 
 	if (result == PST_AUTH_TEMP && err->kind == PST_E_PERM)
 		return; /* told with the request that met it */
-	r->is_away = result == PST_AUTH_TEMP;
-	if (!away_note(r->a->env->away, place, r->is_away, pst_now_ms()))
+	if (result == PST_AUTH_TEMP)
+		r->is_away = true;
+	if (!away_note(r->a->env->away, place, result == PST_AUTH_TEMP, pst_now_ms()))
 		return;
 	if (result == PST_AUTH_TEMP)
 		pst_log_error(NULL, "auth.backend_away", "backend=%s reason=\"%s\"", name,
