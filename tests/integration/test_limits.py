@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Bad commands without end, silence, slow readers: what a client costs is bounded, and it ends."""
+import concurrent.futures
 import time
 import unittest
 
@@ -8,6 +9,13 @@ from bed import BedCase, Client, Closed, stopwatch
 
 def mail(number):
     return b"Subject: message %d\n\nline 1\nline 2\nline 3\n" % number
+
+
+def side_by_side(what, rows):
+    """Calls what for each row in a thread of its own: tests that wait for a time-out wait once."""
+    with concurrent.futures.ThreadPoolExecutor(len(rows)) as pool:
+        for wait in [pool.submit(what, *row) for row in rows]:
+            wait.result()
 
 
 class Limits(BedCase):
@@ -48,27 +56,33 @@ class Limits(BedCase):
                 self.assert_goodbye(client, 7)
             self.assertEqual(len(self.bed.names(user)), 1, "a session that was ended deletes nothing")
 
+    def assert_ends_in_time(self, client):
+        watch = stopwatch()
+        got = client.read_all()
+        self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
+        return got
+
     def test_silence_before_login_ends_in_time(self):
-        for what in (b"", b"USER x\r\n", b"CAP", b"USER x\r\nPAS"):
-            with self.subTest(what), self.bed.connect() as client:
-                client.send(what)
-                watch = stopwatch()
-                got = client.read_all()
-                self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
-                for line in got.split(b"\r\n")[:-1]:
-                    self.assertRegex(line, rb"^(\+OK|-ERR)")
+        def one(octets):
+            with self.bed.connect() as client:
+                client.send(octets)
+                for line in self.assert_ends_in_time(client).split(b"\r\n")[:-1]:
+                    self.assertRegex(line, rb"^(\+OK|-ERR)", octets)
+
+        side_by_side(one, ((b"",), (b"USER x\r\n",), (b"CAP",), (b"USER x\r\nPAS",)))
 
     def test_silence_in_the_handshake_ends_in_time(self):
-        with Client(self.bed.host, self.bed.tls_port, greeting=False) as client:
-            watch = stopwatch()
-            client.read_all()
-            self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
-        with self.bed.connect() as client:
-            client.ok("STLS")
-            client.send(b"\x16\x03\x01")  # the beginning of a record that never ends
-            watch = stopwatch()
-            client.read_all()
-            self.assertTrue(1.5 < watch() < 6, "%.1f s" % watch())
+        def none_at_all():
+            with Client(self.bed.host, self.bed.tls_port, greeting=False) as client:
+                self.assert_ends_in_time(client)
+
+        def half_a_record():
+            with self.bed.connect() as client:
+                client.ok("STLS")
+                client.send(b"\x16\x03\x01")  # the beginning of a record that never ends
+                self.assert_ends_in_time(client)
+
+        side_by_side(lambda what: what(), ((none_at_all,), (half_a_record,)))
 
     def test_any_command_puts_the_end_off(self):
         with self.bed.connect() as client:
@@ -89,9 +103,10 @@ class Limits(BedCase):
 
     def test_06_19_silence_after_login_is_borne_longer(self):
         """The time before login does not count after it."""
-        for tls in (False, True):
-            with self.subTest(tls=tls), self.bed.login("user3@example.test", tls=tls) as client:
-                time.sleep(5)
+        with self.bed.login("user1@example.test") as plain, \
+                self.bed.login("user3@example.test", tls=True) as tls:
+            time.sleep(5)
+            for client in (plain, tls):
                 self.assertEqual(client.stat(), (0, 0))
                 client.quit()
 
@@ -104,9 +119,9 @@ class Idle(BedCase):
     options = ("--users", "2", "--set", "mail.timeout=2s")
 
     def test_06_19_the_end_of_the_idle_time_deletes_nothing(self):
-        for tls, user in ((False, "user1@example.test"), (True, "user2@example.test")):
+        def one(tls, user):
             self.bed.deliver(mail(1), user)
-            with self.subTest(tls=tls), self.bed.login(user, tls=tls) as client:
+            with self.bed.login(user, tls=tls) as client:
                 client.ok("DELE 1")
                 watch = stopwatch()
                 for _ in range(4):
@@ -115,6 +130,8 @@ class Idle(BedCase):
                 self.assertEqual(client.read_all(), b"", "RFC 1939: closed without a reply")
                 self.assertTrue(5.5 < watch() < 9, "%.1f s" % watch())
             self.assertEqual(len(self.bed.names(user)), 1)
+
+        side_by_side(one, ((False, "user1@example.test"), (True, "user2@example.test")))
 
     def test_a_reader_that_stops_is_given_up(self):
         """A client that asks for much and reads nothing ends at the same time-out."""
@@ -126,6 +143,7 @@ class Idle(BedCase):
                 client.send(b"RETR %d\r\n" % count * 4)
                 self.bed.wait_event("session.end", lambda e, n=len(self.bed.events("session.end")):
                                     len(self.bed.events("session.end")) > n, 15)
+
 
 if __name__ == "__main__":
     unittest.main()
