@@ -13,8 +13,9 @@ import threading
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 FILE_SECONDS = int(os.environ.get("POSTERN_TEST_FILE_SECONDS", "420"))  # longer is a hang
 
-# The long ones first, so that none of them runs alone at the end.
-LONG = ("processes", "protocol", "concurrency", "maildrop", "octets", "tls", "clients", "drain")
+# The longest first, so that none of them runs alone at the end.
+LONG = ("polls", "rogue", "limits", "protocol", "schemes", "passwdfile", "pam", "changes",
+        "concurrency", "notes", "pgsql_away", "mechanisms")
 
 Result = collections.namedtuple("Result", "test status seconds text")
 
