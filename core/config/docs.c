@@ -351,7 +351,7 @@ static const char *
 builtin_value(const char *listener, const struct pst_conf_key *key)
 {
 	const struct settings_builtin *b;
-	char path[128];
+	char path[256];
 
 	(void)snprintf(path, sizeof(path), "%s.%s", listener, key->key);
 	for (b = settings_builtins; b->path != NULL; b++)
