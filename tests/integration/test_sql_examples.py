@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Other people's tables by the shipped examples, app passwords, last logins, and wrong queries."""
+"""Other people's tables by the shipped examples, in SQLite and in PostgreSQL; and wrong queries."""
 import os
 import re
-import sqlite3
 import subprocess
+import unittest
 
-from bed import IS_ROOT, TESTS, BedCase, code_of, eventually
+import sqlbed
+from bed import TESTS
 
 EXAMPLES = os.path.join(os.path.dirname(TESTS), "contrib", "schema", "examples")
-APP = "k7mw-abcd-efgh-ijkl"
 
 
 def read(name):
@@ -16,53 +16,38 @@ def read(name):
         return f.read()
 
 
-class SqlCase(BedCase):
+def check(bed):
+    return subprocess.run([os.path.join(bed.build, "posternctl"), "-c", bed.config, "config",
+                           "check", "--connect"], capture_output=True, text=True, check=False)
+
+
+class Examples:
     options = ("--users", "2")
 
-    def outcome(self, user, password="secret", **how):
-        """"OK", or the code of the refusal."""
-        with self.bed.connect(**how) as client:
-            client.ok("USER " + user)
-            answer = client.cmd("PASS " + password)
-            if not answer.startswith(b"+OK"):
-                return code_of(answer)
-            client.quit()
-            return "OK"
-
-    def database(self, name):
-        return os.path.join(self.bed.dir, "auth", name)
-
-    def make(self, name, script):
-        path = self.database(name)
-        with sqlite3.connect(path) as db:
-            db.executescript(script)
-        db.close()
-        if IS_ROOT:
-            folder = os.stat(os.path.dirname(path))
-            os.chown(path, folder.st_uid, folder.st_gid)
-        return path
-
-
-class Examples(SqlCase):
     def take(self, name, changes):
         """The example's settings, with these texts changed, in force."""
         mail = os.path.join(self.bed.dir, "mail")
-        path = self.make(name + ".db", read(name + ".sql").replace("@MAIL@", mail))
         settings = {}
         for key, value in re.findall(r'^\t\t(\w+) = "((?:[^"\\]|\\.)*)";$', read(name + ".conf"),
                                      re.M):
             value = re.sub(r"\\(.)", r"\1", value)
             for old, new in changes.items():
                 value = value.replace(old, new % mail if "%s" in new else new)
-            settings["auth.sqlite." + key] = value
-        settings["auth.sqlite.database"] = path
-        self.assertIn("auth.sqlite.lookup_query", settings)
+            if key != "database":
+                settings["auth.%s.%s" % (self.plugin, key)] = value
+        self.assertIn("auth.%s.lookup_query" % self.plugin, settings)
+        settings.update(self.make(name, read(name + ".sql").replace("@MAIL@", mail)))
         self.bed.renew(settings)
         self.addCleanup(self.bed.renew, {})
+        run = check(self.bed)
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+    def administer(self, *words, text=None):
         run = subprocess.run([os.path.join(self.bed.build, "posternctl"), "-c", self.bed.config,
-                              "config", "check", "--connect"], capture_output=True, text=True,
+                              "user", *words], input=text, capture_output=True, text=True,
                              check=False)
         self.assertEqual(run.returncode, 0, run.stderr)
+        return run.stdout
 
     def test_postfixadmin(self):
         self.take("postfixadmin", {"/var/vmail": "%s"})
@@ -74,6 +59,7 @@ class Examples(SqlCase):
             with self.subTest(user):
                 self.assertEqual(self.outcome(user), outcome)
                 self.assertEqual(self.outcome(user, "wrong"), "AUTH")
+        self.live("alice@example.test")
 
     def test_dovecot(self):
         self.take("dovecot", {})
@@ -82,56 +68,48 @@ class Examples(SqlCase):
             with self.subTest(user):
                 self.assertEqual(self.outcome(user), outcome)
                 self.assertEqual(self.outcome(user, "wrong"), "AUTH")
+        self.live("alice@example.test")
+
+    def live(self, user):
+        """What the example has for the administration."""
+        self.administer("passwd", "--password-stdin", "--scheme", "PLAIN", user, text="new\n")
+        self.assertEqual(self.outcome(user), "AUTH")
+        self.assertEqual(self.outcome(user, "new"), "OK")
+        self.administer("disable", user)
+        self.assertEqual(self.outcome(user, "new"), "SYS/PERM")
+        self.administer("enable", user)
+        self.assertEqual(self.outcome(user, "new"), "OK")
+        self.assertIn(user, self.administer("list"))
 
 
-class Accounts(SqlCase):
-    def sql(self, text, *values):
-        with sqlite3.connect(self.database("users.db"), timeout=10) as db:
-            db.execute("PRAGMA foreign_keys = ON")
-            rows = db.execute(text, values).fetchall()
-        db.close()
-        return rows
-
-    def test_an_app_password_counts_until_it_is_removed_or_too_far_away(self):
-        user = "user1@example.test"
-        self.assertEqual(self.outcome(user, APP), "AUTH")
-        self.sql("INSERT INTO app_passwords (domain, local_part, prefix, label, password) "
-                 "VALUES ('example.test', 'user1', 'k7mw', 'phone', ?)", "{PLAIN}" + APP)
-        self.assertEqual(self.outcome(user, APP), "OK")
-        self.assertEqual(self.outcome(user, APP[:-1] + "x"), "AUTH")
-        self.assertEqual(self.outcome(user), "OK")
-        self.assertTrue(eventually(
-            lambda: self.sql("SELECT last_used FROM app_passwords")[0][0] is not None))
-        self.sql("UPDATE app_passwords SET allow_nets = '192.0.2.0/24'")
-        self.assertEqual(self.outcome(user, APP), "AUTH")
-        self.assertEqual(self.outcome(user), "OK")
-        self.sql("UPDATE app_passwords SET allow_nets = '127.0.0.0/8'")
-        self.assertEqual(self.outcome(user, APP), "OK")
-        self.sql("DELETE FROM app_passwords")
-        self.assertEqual(self.outcome(user, APP), "AUTH")
-
-    def test_logins_and_sessions_are_written_down(self):
-        self.sql("INSERT OR IGNORE INTO domain_aliases (name, domain) "
-                 "VALUES ('alias.test', 'example.test')")
-        for _ in range(3):
-            self.assertEqual(self.outcome("user2@alias.test"), "OK")
-        self.assertTrue(eventually(lambda: self.sql(
-            "SELECT logins, sessions, last_ip FROM activity WHERE local_part = 'user2'") == [
-                (3, 3, "127.0.0.1")]))
+class WrongQueries:
+    options = ("--users", "1")
 
     def test_a_wrong_query_is_found_with_its_line(self):
-        wrong = {"lookup_query": ("SELECT pasword FROM users", "no such column: pasword"),
-                 "user_list": ("SELECT name FROM usrs", "no such table: usrs"),
+        words = self.words
+        wrong = {"lookup_query": ("SELECT pasword FROM users", words["column"]),
+                 "user_list": ("SELECT name FROM usrs", words["table"]),
                  "user_delete": ("DELETE FROM users WHERE x = :usr", "no parameter :usr")}
-        for key, (text, words) in wrong.items():
+        self.addCleanup(self.bed.configure, {})
+        for key, (text, said) in wrong.items():
             with self.subTest(key):
-                self.bed.configure({"auth.sqlite." + key: text})
-                self.addCleanup(self.bed.configure, {})
-                run = subprocess.run([os.path.join(self.bed.build, "posternctl"), "-c",
-                                      self.bed.config, "config", "check", "--connect"],
-                                     capture_output=True, text=True, check=False)
+                self.bed.configure({"auth.%s.%s" % (self.plugin, key): text})
+                run = check(self.bed)
                 self.assertEqual(run.returncode, 1)
                 with open(self.bed.config, encoding="utf-8") as f:
                     line = [i for i, t in enumerate(f, 1) if key in t][0]
                 self.assertIn("%s:%d: " % (self.bed.config, line), run.stderr)
-                self.assertIn(words, run.stderr)
+                self.assertIn(said, run.stderr)
+
+    @property
+    def words(self):
+        return {"sqlite": {"column": "no such column: pasword", "table": "no such table: usrs"},
+                "pgsql": {"column": "column 'pasword' does not exist",
+                          "table": "relation 'usrs' does not exist"}}[self.plugin]
+
+
+globals().update(sqlbed.both(Examples))
+globals().update(sqlbed.both(WrongQueries))
+
+if __name__ == "__main__":
+    unittest.main()
