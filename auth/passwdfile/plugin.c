@@ -90,6 +90,14 @@ copy(const struct passwdfile *p, const struct pst_auth_record *record, struct ps
 	return (struct pst_str){ s.n > 0 ? p->host->copy(record->arena, s) : "", s.n };
 }
 
+static char *
+append(char *to, struct pst_str s)
+{
+	if (s.n > 0) /* else s.p may be NULL */
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
 /* In the arena: a, b and c in a row. */
 static struct pst_str
 join(const struct passwdfile *p, const struct pst_auth_record *record, struct pst_str a,
@@ -97,9 +105,7 @@ join(const struct passwdfile *p, const struct pst_auth_record *record, struct ps
 {
 	char *out = p->host->alloc(record->arena, a.n + b.n + c.n + 1);
 
-	memcpy(out, a.p, a.n);
-	memcpy(out + a.n, b.p, b.n);
-	memcpy(out + a.n + b.n, c.p, c.n);
+	append(append(append(out, a), b), c);
 	return (struct pst_str){ out, a.n + b.n + c.n };
 }
 

@@ -69,7 +69,7 @@ struct rogue {
 	const struct conf *conf;
 };
 
-static volatile int *volatile nowhere;
+static volatile int *volatile nowhere = (int *)64; /* not NULL, which UBSan would catch before */
 
 static void
 go_wrong(int64_t fault)
