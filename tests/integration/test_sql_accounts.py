@@ -274,15 +274,17 @@ class Many(Tables):
                  "ON CONFLICT DO NOTHING")
         self.sql("INSERT INTO users (domain, local_part, password) " + numbers +
                  "SELECT 'd' || (n / 100) || '.test', 'u' || n, '{PLAIN}secret' FROM n")
+        self.sql("ANALYZE")  # as autovacuum does after a while
 
     def median(self, users):
-        took = []
+        """Of five, the one that was least disturbed."""
+        took = [[] for _ in range(5)]
         for n in range(300):
             number = n * 37 % users
             watch = stopwatch()
             self.assertEqual(self.outcome("u%d@d%d.test" % (number, number // 100)), "OK")
-            took.append(watch())
-        return statistics.median(took)
+            took[n // 60].append(watch())
+        return min(statistics.median(each) for each in took)
 
     def test_ten_thousand_users_cost_no_more_than_a_hundred(self):
         took = []
