@@ -39,6 +39,7 @@ LEAKS = ["auth.Passwords", "protocol.Protocol.test_06_15_odd_lines_before_login"
          "tls.Versions", "tls.Tickets"]
 NOBODY = 65534
 FUZZ_RUNS = 20_000  # of each target: the corpus, and so many inputs made from it
+FUZZ_SECONDS = 20   # or as many as that allows
 
 
 class Check:
@@ -243,7 +244,8 @@ class Check:
             new = os.path.join(where, "found", name)
             os.makedirs(new, exist_ok=True)
             self.step("fuzz %s" % name, name, os.path.join(where, "tests", "fuzz", name),
-                      "-runs=%d" % FUZZ_RUNS, "-seed=1", "-timeout=10", "-rss_limit_mb=1024",
+                      "-runs=%d" % FUZZ_RUNS, "-max_total_time=%d" % FUZZ_SECONDS, "-seed=1",
+                      "-timeout=10", "-rss_limit_mb=1024",
                       "-artifact_prefix=%s-" % new, new, os.path.join(corpora, name[5:]),
                       cwd=where)
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
