@@ -13,7 +13,8 @@
  * no more. All numbers are little-endian. The parts are sections with an id and a place: a later
  * program may add ids (a position, a UIDL's origin), which older ones of the same version skip and
  * do not write again; what an older program must not lose raises INDEX_VERSION, by which the file
- * counts as none. Losing the file costs time and nothing else.
+ * counts as none. Losing the file costs time, and UIDLs only where they are
+ * neither in the mail nor in an old server's list.
  *
  *	head       "PSTINDEX", version, lengths, sums, generation, places, table of sections
  *	records    32 octets each: wire and stored octets, places of name and UIDL, flags

@@ -10,18 +10,21 @@
 
 #include "storage/maildir/drop.h"
 #include "storage/maildir/name.h"
+#include "storage/maildir/uidls.h"
 
 #define MAX_ROUNDS 3
 
 /* A message that must be put in its place: new, back again, or measured again. */
 struct arrival {
-	struct maildir_key key;
+	struct foreign_key key;
 	uint32_t id; /* as in struct scan_twin */
 };
 
 struct listing {
 	struct pst_maildrop *d;
 	struct scan scan;
+	struct foreign foreign; /* what the old server left */
+	struct uidls uidls;
 	int dirfd[PLACE_BOTH];
 	unsigned read_mask; /* places that were read */
 	int64_t now_ns;
@@ -125,6 +128,46 @@ tell_twins(const struct listing *l)
 		          PST_ARG(scan_file_name(s, first)));
 }
 
+/* ---- UIDLs ---- */
+
+static bool
+has_arrivals(const struct listing *l)
+{
+	const struct scan *s = &l->scan;
+	uint32_t i;
+
+	for (i = known(l)->listed; i < s->known_count; i++)
+		if (s->marks[i].round != 0)
+			return true;
+	return scan_count_fresh(s, FRESH_MEASURED) > 0;
+}
+
+/* The old server's list matters only where something is to be named or put in its place. */
+static int
+choose_uidls(struct listing *l, struct pst_err *err)
+{
+	const struct pst_host *host = l->d->self->host;
+	const struct uidls *u = &l->uidls;
+
+	if (!has_arrivals(l))
+		return 0;
+	if (foreign_load(&l->foreign, l->d->self, l->d->root, l->d->path, known(l)->listed == 0,
+	                 err) != 0 ||
+	    uidls_choose(&l->uidls, &l->scan, &l->foreign, err) != 0)
+		return -1;
+	if (u->refused > 0)
+		host->log(host, PST_LOG_WARN, "maildir.uidl_duplicates",
+		          "path=%s messages=%u: another message has the old server's UIDL",
+		          l->d->path, u->refused);
+	if (u->taken_over > 0)
+		host->log(host, known(l)->listed == 0 ? PST_LOG_INFO : PST_LOG_DEBUG,
+		          "maildir.uidls_taken_over", "path=%s messages=%u from=%s", l->d->path,
+		          u->taken_over,
+		          l->foreign.kind == FOREIGN_DOVECOT ? FOREIGN_DOVECOT_LIST
+		                                             : FOREIGN_COURIER_LIST);
+	return 0;
+}
+
 /* ---- Order ---- */
 
 static int
@@ -132,7 +175,7 @@ compare_arrivals(const void *a, const void *b)
 {
 	const struct arrival *x = a, *y = b;
 
-	return maildir_key_compare(&x->key, &y->key);
+	return foreign_key_compare(&x->key, &y->key);
 }
 
 static int
@@ -150,7 +193,7 @@ add_arrival(struct listing *l, uint32_t id)
 	struct arrival *a = &l->arrivals[l->arrival_count++];
 
 	a->id = id;
-	maildir_key(maildir_base(scan_name(&l->scan, id, &place)), &a->key);
+	foreign_key(&l->foreign, maildir_base(scan_name(&l->scan, id, &place)), &a->key);
 }
 
 static int
@@ -178,7 +221,7 @@ static int
 merge(struct listing *l, struct pst_err *err)
 {
 	const struct scan *s = &l->scan;
-	struct maildir_key key;
+	struct foreign_key key;
 	struct index_message m;
 	uint32_t i, next = 0;
 
@@ -191,10 +234,10 @@ merge(struct listing *l, struct pst_err *err)
 			continue;
 		if (next < l->arrival_count) {
 			index_at(known(l), i, &m);
-			maildir_key(m.identity, &key);
+			foreign_key(&l->foreign, m.identity, &key);
 		}
 		while (next < l->arrival_count &&
-		       maildir_key_compare(&l->arrivals[next].key, &key) < 0)
+		       foreign_key_compare(&l->arrivals[next].key, &key) < 0)
 			l->order[l->listed++] = l->arrivals[next++].id;
 		l->order[l->listed++] = i;
 	}
@@ -265,7 +308,7 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 		if (f->known != SCAN_NONE)
 			index_at(s->known, f->known, m);
 		else
-			m->uidl = maildir_uidl(l->d->self->host, maildir_base(name), uidl);
+			m->uidl = uidls_of(&l->uidls, id - s->known_count, uidl);
 		m->wire_octets = f->wire_octets;
 		m->stored_octets = f->stored_octets;
 		flags = (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
@@ -379,10 +422,12 @@ drop_list(struct pst_maildrop *d, const struct index_place now[PLACE_BOTH], stru
 	if (scan_init(&l.scan, d->self, &d->index, l.dirfd, err) == 0 &&
 	    read_places(&l, places_to_read(d, now), err) == 0 && measure_again(&l, err) == 0) {
 		tell_twins(&l);
-		if (sort_arrivals(&l, err) == 0 && merge(&l, err) == 0 &&
-		    keep_missing(&l, err) == 0)
+		if (choose_uidls(&l, err) == 0 && sort_arrivals(&l, err) == 0 &&
+		    merge(&l, err) == 0 && keep_missing(&l, err) == 0)
 			rc = finish(&l, err);
 	}
+	uidls_clear(&l.uidls);
+	foreign_clear(&l.foreign);
 	scan_clear(&l.scan);
 	drop_close_places(l.dirfd);
 	mem_drop(&l.mem_arrivals);

@@ -5,6 +5,7 @@
 #include <postern/storage.h>
 
 #include "storage/maildir/drop.h"
+#include "storage/maildir/foreign.h"
 
 #define KEEP_NS INT64_C(60000000000) /* longer than NFS believes its caches */
 
@@ -15,6 +16,19 @@ static const struct pst_conf_key keys[] = {
 	  "postern.index.spare in each Maildir. A lost index is made again from the mail." },
 	{ "max_messages", PST_CONF_INT(struct maildir_conf, max_messages), "1000000", 1, 100000000,
 	  "messages", "A Maildir with more is refused: it would take all of a worker's memory." },
+	{ "old_server", PST_CONF_CHOICE(struct maildir_conf, old_server), "auto", 0, 0,
+	  "auto|dovecot|courier|none",
+	  "Whose UIDLs and order are taken over, from the list that it left in the Maildir: Dovecot's "
+	  "dovecot-uidlist or Courier's courierpop3dsizelist; auto: the one that is there, Dovecot's "
+	  "where both are; none: none. The lists are only read. They count for messages that the index "
+	  "does not know, so that what was once shown stays; keep the index where another server goes "
+	  "on writing its list. While the index knows no message, a list that cannot be read refuses "
+	  "the session, because all mail would be fetched again." },
+	{ "dovecot_uidl_format", PST_CONF_TEXT(struct maildir_conf, dovecot_uidl_format),
+	  "%08Xu%08Xv", 1, 200, "octets",
+	  "Dovecot's pop3_uidl_format: the UIDL of a message in dovecot-uidlist that has none of its own "
+	  "there. In either syntax, %08Xu%08Xv or %{uid | hex(8)}%{uidvalidity | hex(8)}, with uid (u), "
+	  "uidvalidity (v), filename (f), guid (g). It must be what Dovecot had." },
 	{ .key = NULL },
 };
 
@@ -22,10 +36,18 @@ static int
 check(const void *conf, struct pst_err *err)
 {
 	const struct maildir_conf *c = conf;
+	const struct foreign_values sample = {
+		.uid = 1, .validity = 1, .base = PST_LIT("b"), .guid = PST_LIT("g")
+	};
+	char out[INDEX_UIDL_MAX];
+	int n = foreign_render(c->dovecot_uidl_format, &sample, out, sizeof(out), err);
 
 	if (*c->index_dir != '\0' && *c->index_dir != '/')
 		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
-	return 0;
+	if (n == 0)
+		return pst_err_set(err, PST_E_CLIENT,
+		                   "dovecot_uidl_format gives no UIDL of 1 to 70 octets");
+	return n < 0 ? -1 : 0;
 }
 
 static int

@@ -28,9 +28,19 @@ struct maildir {
 	int64_t keep_ns;   /* how long a missing message's record is kept at least */
 };
 
+/* Whose list of UIDLs is taken over. */
+enum maildir_old_server {
+	MAILDIR_OLD_AUTO,
+	MAILDIR_OLD_DOVECOT,
+	MAILDIR_OLD_COURIER,
+	MAILDIR_OLD_NONE,
+};
+
 struct maildir_conf {
 	const char *index_dir;
 	int64_t max_messages;
+	int64_t old_server; /* enum maildir_old_server */
+	const char *dovecot_uidl_format;
 };
 
 /* CLOCK_REALTIME, which stamps the files of local file systems. */

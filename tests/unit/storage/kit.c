@@ -93,7 +93,9 @@ kit_init(struct kit *k)
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
 	};
-	k->conf = (struct maildir_conf){ .index_dir = "", .max_messages = 1000000 };
+	k->conf = (struct maildir_conf){ .index_dir = "",
+		                         .max_messages = 1000000,
+		                         .dovecot_uidl_format = "%08Xu%08Xv" };
 	k->self = (struct maildir){
 		.host = &k->host, .conf = &k->conf, .seed = 42, .margin_ns = -KIT_TRUST_NS
 	};

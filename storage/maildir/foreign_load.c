@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading an old server's list from the Maildir, and what is done about a bad one; see foreign.h. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/maildir/drop.h"
+#include "storage/maildir/foreign.h"
+
+#define LIST_MAX ((size_t)256 * 1024 * 1024) /* octets: two million messages with long names */
+
+/* 0 and *n_out 0 with mem->p NULL: there is no such file. */
+static int
+slurp(int root, const char *name, struct mem *mem, size_t *n_out, struct pst_err *err)
+{
+	int fd = openat(root, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	size_t got = 0;
+	ssize_t n = 1;
+	int rc = -1;
+
+	*n_out = 0;
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return pst_err_sys(err, drop_kind_of_errno(), "open %s", name);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > LIST_MAX) {
+		pst_err_set(err, PST_E_PERM, "%s: no file, or larger than any list", name);
+		goto out;
+	}
+	if (mem_get(mem, (size_t)st.st_size) != 0) {
+		pst_err_set(err, PST_E_TEMP, "no memory for %s", name);
+		goto out;
+	}
+	while (got < (size_t)st.st_size && n > 0) {
+		n = read(fd, (char *)mem->p + got, (size_t)st.st_size - got);
+		if (n < 0 && errno != EINTR) {
+			pst_err_sys(err, PST_E_TEMP, "read %s", name);
+			goto out;
+		}
+		got += n > 0 ? (size_t)n : 0;
+		n = n < 0 ? 1 : n;
+	}
+	*n_out = got;
+	rc = 0;
+out:
+	close(fd);
+	return rc;
+}
+
+/* What dovecot-uidvalidity says: eight hexadecimal digits; 0: nothing. */
+static uint32_t
+read_validity(int root)
+{
+	struct mem mem = { NULL, 0 };
+	struct pst_err err;
+	uint32_t value = 0;
+	size_t n, i;
+
+	if (slurp(root, FOREIGN_DOVECOT_VALIDITY, &mem, &n, &err) != 0 || n < 8)
+		n = 0;
+	for (i = 0; i < 8 && i < n; i++) {
+		static const char digits[] = "0123456789abcdef";
+		const char *at = memchr(digits, pst_lower(((const char *)mem.p)[i]), 16);
+
+		if (at == NULL) {
+			value = 0;
+			break;
+		}
+		value = value << 4 | (uint32_t)(at - digits);
+	}
+	mem_drop(&mem);
+	return value;
+}
+
+static int
+load_one(struct foreign *f, const struct maildir *self, int root, const char *name,
+         struct pst_err *err)
+{
+	bool is_dovecot = name[0] == 'd';
+	struct pst_str octets;
+	struct pst_err first;
+	uint32_t validity;
+
+	if (slurp(root, name, &f->mem_octets, &octets.n, err) != 0)
+		return -1;
+	octets.p = f->mem_octets.p;
+	if (octets.p == NULL)
+		return 0;
+	if (!is_dovecot)
+		return foreign_parse_courier(f, octets, err);
+	if (foreign_parse_dovecot(f, octets, self->conf->dovecot_uidl_format, 0, &first) == 0)
+		return 0;
+	validity = read_validity(root);
+	if (validity == 0) {
+		*err = first;
+		return -1;
+	}
+	f->count = 0;
+	f->text_used = 0;
+	f->bad_lines = 0;
+	return foreign_parse_dovecot(f, octets, self->conf->dovecot_uidl_format, validity, err);
+}
+
+static int
+load(struct foreign *f, const struct maildir *self, int root, const char **name_out,
+     struct pst_err *err)
+{
+	static const struct {
+		const char *name;
+		enum maildir_old_server only;
+	} lists[] = {
+		/* Where both are, Courier's is mostly what was left behind in a move to Dovecot. */
+		{ FOREIGN_DOVECOT_LIST, MAILDIR_OLD_DOVECOT },
+		{ FOREIGN_COURIER_LIST, MAILDIR_OLD_COURIER },
+	};
+	int64_t old = self->conf->old_server;
+	size_t i;
+
+	for (i = 0; i < 2 && f->kind == FOREIGN_NONE; i++) {
+		*name_out = lists[i].name;
+		if (old != MAILDIR_OLD_AUTO && old != (int64_t)lists[i].only)
+			continue;
+		if (load_one(f, self, root, lists[i].name, err) != 0)
+			return -1;
+	}
+	if (f->kind == FOREIGN_NONE)
+		return 0;
+	if (f->count == 0 && f->bad_lines > 0)
+		return pst_err_set(err, PST_E_TEMP, "%s:%u: %s, and no line is right", *name_out,
+		                   f->first_bad_line, f->first_bad);
+	return foreign_make_findable(f, self->seed, err);
+}
+
+int
+foreign_load(struct foreign *f, const struct maildir *self, int root, const char *path,
+             bool is_first, struct pst_err *err)
+{
+	const struct pst_host *host = self->host;
+	const char *name = "";
+	struct pst_err why;
+
+	*f = (struct foreign){ .kind = FOREIGN_NONE };
+	if (self->conf->old_server == MAILDIR_OLD_NONE)
+		return 0;
+	if (load(f, self, root, &name, &why) == 0) {
+		if (f->bad_lines > 0)
+			host->log(
+				host, PST_LOG_WARN, "maildir.list_damaged",
+				"path=%s file=%s line=%u lines=%u reason=\"%s\": the other lines count",
+				path, name, f->first_bad_line, f->bad_lines, f->first_bad);
+		return 0;
+	}
+	foreign_clear(f);
+	if (is_first)
+		return pst_err_set(err, why.kind,
+		                   "%s: %.80s; its UIDLs would be lost: mend or remove the list",
+		                   path, why.text);
+	host->log(host, PST_LOG_WARN, "maildir.list_damaged",
+	          "path=%s file=%s reason=\"%.100s\": new messages get UIDLs of ours", path, name,
+	          why.text);
+	return 0;
+}
