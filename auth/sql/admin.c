@@ -3,9 +3,8 @@
 #include "auth/sql/core.h"
 #include "auth/sql/user.h"
 
-/* One query that is meant to change exactly one user. */
-static int
-change_user(struct sql *s, enum sql_id id, const struct sql_value *values, struct pst_err *err)
+int
+sql_change_user(struct sql *s, enum sql_id id, const struct sql_value *values, struct pst_err *err)
 {
 	uint64_t changed = 0;
 
@@ -39,10 +38,6 @@ insert_both(struct sql *s, const struct sql_value *values, struct pst_err *err)
 	return result == SQL_OK ? 0 : -1;
 }
 
-struct numbers {
-	struct sql_number uid, gid, max_sessions, min_poll, max_listed;
-};
-
 static void
 set_count(struct sql_value *v, struct sql_number *at, uint64_t num)
 {
@@ -58,7 +53,7 @@ set_choice(struct sql_value *v, enum pst_auth_choice choice)
 }
 
 static void
-set_contract(struct sql_value values[SQL_PARAMS], struct numbers *num,
+set_contract(struct sql_value values[SQL_PARAMS], struct sql_account *num,
              const struct pst_auth_user *user)
 {
 	static const struct {
@@ -80,6 +75,17 @@ set_contract(struct sql_value values[SQL_PARAMS], struct numbers *num,
 			sql_set(&values[SQL_MIN_TLS], pst_str_c(tls[i].word));
 }
 
+void
+sql_set_account(struct sql_value values[SQL_PARAMS], struct sql_account *num,
+                const struct pst_auth_user *user)
+{
+	sql_set_name(values, user->name);
+	sql_set_said(&values[SQL_MAILDROP], user->location);
+	set_count(&values[SQL_UID], &num->uid, user->uid);
+	set_count(&values[SQL_GID], &num->gid, user->gid);
+	set_contract(values, num, user);
+}
+
 /* Whether more is said than older tables can hold. */
 static bool
 says_contract(const struct sql_value values[SQL_PARAMS])
@@ -92,16 +98,14 @@ says_contract(const struct sql_value values[SQL_PARAMS])
 	return false;
 }
 
-static int
-check_tables(struct sql *s, const struct sql_value values[SQL_PARAMS], struct pst_err *err)
+int
+sql_check_tables(struct sql *s, enum sql_id id, struct pst_err *err)
 {
-	enum sql_id id = SQL_ID_USER_INSERT;
+	const enum sql_id wanted = id;
 
-	if (!says_contract(values))
-		return 0;
 	if (sql_adapt(s, &id, err) != 0)
 		return -1;
-	if (id != SQL_ID_USER_INSERT)
+	if (id != wanted)
 		return pst_err_set(err, PST_E_CLIENT,
 		                   "the tables are of an older version, which has no place for "
 		                   "this: first run posternctl user upgrade");
@@ -113,18 +117,15 @@ sql_user_add(void *self, const struct pst_auth_user *user, struct pst_err *err)
 {
 	struct sql *s = self;
 	struct sql_value values[SQL_PARAMS];
-	struct numbers num;
+	struct sql_account num;
 
 	sql_no_values(values);
-	sql_set_name(values, user->name);
+	sql_set_account(values, &num, user);
 	sql_set(&values[SQL_PASSWORD], user->credential);
-	sql_set_said(&values[SQL_MAILDROP], user->location);
 	sql_set_said(&values[SQL_REASON], user->reason);
 	sql_set(&values[SQL_ENABLED], user->enabled ? PST_LIT("1") : PST_LIT("0"));
-	set_count(&values[SQL_UID], &num.uid, user->uid);
-	set_count(&values[SQL_GID], &num.gid, user->gid);
-	set_contract(values, &num, user);
-	if (check_tables(s, values, err) != 0 || s->driver->begin(s->db, err) != 0)
+	if ((says_contract(values) && sql_check_tables(s, SQL_ID_USER_INSERT, err) != 0) ||
+	    s->driver->begin(s->db, err) != 0)
 		return -1;
 	if (insert_both(s, values, err) != 0 || s->driver->commit(s->db, err) != 0) {
 		s->driver->rollback(s->db);
@@ -141,7 +142,7 @@ sql_user_passwd(void *self, struct pst_str name, struct pst_str credential, stru
 	sql_no_values(values);
 	sql_set_name(values, name);
 	sql_set(&values[SQL_PASSWORD], credential);
-	return change_user(self, SQL_ID_USER_PASSWORD, values, err);
+	return sql_change_user(self, SQL_ID_USER_PASSWORD, values, err);
 }
 
 int
@@ -154,7 +155,7 @@ sql_user_enable(void *self, struct pst_str name, bool enabled, struct pst_str re
 	sql_set_name(values, name);
 	sql_set(&values[SQL_ENABLED], enabled ? PST_LIT("1") : PST_LIT("0"));
 	sql_set_said(&values[SQL_REASON], reason);
-	return change_user(self, SQL_ID_USER_ENABLE, values, err);
+	return sql_change_user(self, SQL_ID_USER_ENABLE, values, err);
 }
 
 int
@@ -164,7 +165,7 @@ sql_user_delete(void *self, struct pst_str name, struct pst_err *err)
 
 	sql_no_values(values);
 	sql_set_name(values, name);
-	return change_user(self, SQL_ID_USER_DELETE, values, err);
+	return sql_change_user(self, SQL_ID_USER_DELETE, values, err);
 }
 
 struct listing {

@@ -49,6 +49,23 @@ enum pst_auth_result sql_lookup(void *self, const struct pst_auth_query *query,
                                 struct pst_auth_record *record, struct pst_err *err);
 
 /* ---- admin.c ---- */
+
+/* One query that is meant to change exactly one user. PST_E_CLIENT: there is none. */
+int sql_change_user(struct sql *s, enum sql_id id, const struct sql_value *values,
+                    struct pst_err *err);
+
+/* What the values of an account are written in. */
+struct sql_account {
+	struct sql_number uid, gid, max_sessions, min_poll, max_listed;
+};
+
+/* What is said of an account, its name and location with it; credential and enabled are left out. */
+void sql_set_account(struct sql_value values[SQL_PARAMS], struct sql_account *num,
+                     const struct pst_auth_user *user);
+
+/* -1, PST_E_CLIENT: the tables are of an older version, which has no place for what the query is about. */
+int sql_check_tables(struct sql *s, enum sql_id id, struct pst_err *err);
+
 int sql_user_add(void *self, const struct pst_auth_user *user, struct pst_err *err);
 int sql_user_passwd(void *self, struct pst_str name, struct pst_str credential,
                     struct pst_err *err);
@@ -59,6 +76,12 @@ int sql_user_list(void *self, struct pst_str domain,
                   void (*each)(void *arg, const struct pst_auth_user *), void *arg,
                   struct pst_err *err);
 int sql_create(void *self, struct pst_err *err);
+
+/* ---- account.c ---- */
+int sql_user_show(void *self, struct pst_str name,
+                  void (*each)(void *arg, const struct pst_auth_user *stored, bool is_domain),
+                  void *arg, struct pst_err *err);
+int sql_user_set(void *self, const struct pst_auth_user *user, uint32_t unset, struct pst_err *err);
 
 /* ---- notes.c ---- */
 int sql_notes(void *self, const struct pst_auth_note *notes, size_t n, struct pst_err *err);

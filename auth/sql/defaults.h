@@ -67,6 +67,37 @@
 	"FROM users u JOIN domains d ON d.name = u.domain "                                        \
 	"WHERE u.domain = :domain OR :domain = '' ORDER BY 1"
 
+/* What is said of the account, by the user and by the domain. */
+#define SQL_USER_SHOW                                                                              \
+	"SELECT password, enabled, reason, maildrop, home, uid, gid, "                             \
+	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, rehash, "          \
+	"read_only FROM users" SQL_WHERE_USER
+#define SQL_DOMAIN_SHOW                                                                            \
+	"SELECT enabled, reason, maildrop, uid, gid, "                                             \
+	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, rehash, "          \
+	"read_only FROM domains WHERE name = :domain"
+
+/* One statement, so that nothing is lost of what somebody else changes meanwhile. */
+/* clang-format off */
+#define SQL_CHANGE(name)                                                                           \
+	name " = CASE WHEN :unset LIKE '% " name " %' THEN NULL "                                  \
+	"ELSE coalesce(:" name ", " name ") END"
+#define SQL_USER_SET                                                                               \
+	"UPDATE users SET " SQL_CHANGE("maildrop") ", "                                            \
+	SQL_CHANGE("home") ", "                                                                    \
+	SQL_CHANGE("uid") ", "                                                                     \
+	SQL_CHANGE("gid") ", "                                                                     \
+	SQL_CHANGE("pop3_enabled") ", "                                                            \
+	SQL_CHANGE("allow_nets") ", "                                                              \
+	SQL_CHANGE("max_sessions") ", "                                                            \
+	SQL_CHANGE("min_poll") ", "                                                                \
+	SQL_CHANGE("max_listed") ", "                                                              \
+	SQL_CHANGE("min_tls") ", "                                                                 \
+	SQL_CHANGE("rehash") ", "                                                                  \
+	SQL_CHANGE("read_only")                                                                    \
+	SQL_WHERE_USER
+/* clang-format on */
+
 /* A user who is gone by now is no error. */
 #define SQL_LOGIN_NOTE                                                                             \
 	"INSERT INTO activity "                                                                    \

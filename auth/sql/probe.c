@@ -12,6 +12,8 @@ static const struct answer {
 	{ SQL_ID_LOOKUP, SQL_COLUMNS_USER, "password" },
 	{ SQL_ID_LOOKUP_1, SQL_COLUMNS_USER, "password" },
 	{ SQL_ID_USER_LIST, SQL_COLUMNS_USER, "user" },
+	{ SQL_ID_USER_SHOW, SQL_COLUMNS_USER, "password" },
+	{ SQL_ID_DOMAIN_SHOW, SQL_COLUMNS_USER, "enabled" },
 	{ SQL_ID_APP_PASSWORD, SQL_COLUMNS_APP, "password" },
 };
 

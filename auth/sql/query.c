@@ -9,8 +9,8 @@ static const char *const param_names[SQL_PARAMS] = {
 	"user",       "local_part", "domain",       "remote_ip",  "local_ip",     "sni",
 	"app_prefix", "password",   "old_password", "maildrop",   "uid",          "gid",
 	"enabled",    "reason",     "pop3_enabled", "allow_nets", "max_sessions", "min_poll",
-	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "at",
-	"mechanism",  "retrieved",  "deleted",      "octets",     "seconds",
+	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "unset",
+	"at",         "mechanism",  "retrieved",    "deleted",    "octets",       "seconds",
 };
 
 struct scan {

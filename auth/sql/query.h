@@ -34,7 +34,8 @@ enum sql_param {
 	SQL_HOME,
 	SQL_REHASH,
 	SQL_READ_ONLY,
-	SQL_AT, /* seconds since 1970; notes only, as those below */
+	SQL_UNSET, /* " uid gid ": the columns that become NULL */
+	SQL_AT,    /* seconds since 1970; notes only, as those below */
 	SQL_MECHANISM,
 	SQL_RETRIEVED,
 	SQL_DELETED,
@@ -68,6 +69,9 @@ enum sql_id {
 	SQL_ID_LOGIN_NOTE,
 	SQL_ID_APP_NOTE,
 	SQL_ID_SESSION_NOTE,
+	SQL_ID_USER_SHOW,
+	SQL_ID_DOMAIN_SHOW,
+	SQL_ID_USER_SET,
 	SQL_ID_LOOKUP_1, /* for tables of the first version */
 	SQL_ID_USER_INSERT_1,
 	SQL_IDS

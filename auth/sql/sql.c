@@ -54,6 +54,14 @@ static const struct kind kinds[SQL_IDS] = {
 	                                     SQL_BIT(SQL_OCTETS) | SQL_BIT(SQL_SECONDS),
 	                          .goes_with_lookup = true, .def = SQL_SESSION_NOTE,
 	                          .old = SQL_IDS },
+	[SQL_ID_USER_SHOW] = { "user_show", TEXT(user_show), .allowed = SQL_NAME,
+	                       .goes_with_lookup = true, .def = SQL_USER_SHOW, .old = SQL_IDS },
+	[SQL_ID_DOMAIN_SHOW] = { "domain_show", TEXT(domain_show), .allowed = SQL_NAME,
+	                         .goes_with_lookup = true, .def = SQL_DOMAIN_SHOW, .old = SQL_IDS },
+	[SQL_ID_USER_SET] = { "user_set", TEXT(user_set),
+	                      .allowed = SQL_NAME | SQL_CONTRACT | SQL_BIT(SQL_MAILDROP) |
+	                                 SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_UNSET),
+	                      .goes_with_lookup = true, .def = SQL_USER_SET, .old = SQL_IDS },
 	[SQL_ID_LOOKUP_1] = { "lookup_query", .allowed = SQL_ASKER, .is_read = true,
 	                      .fixed = SQL_LOOKUP_1 },
 	[SQL_ID_USER_INSERT_1] = { "user_insert", .allowed = INSERTED, .fixed = SQL_USER_INSERT_1 },
@@ -300,7 +308,8 @@ watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *
 	.size = sizeof(struct pst_auth), .lookup = sql_lookup, .user_add = sql_user_add,           \
 	.user_passwd = sql_user_passwd, .user_enable = sql_user_enable,                            \
 	.user_delete = sql_user_delete, .user_list = sql_user_list, .probe = sql_probe,            \
-	.create = sql_create, .rehash = sql_rehash, .notes = sql_notes
+	.user_show = sql_user_show, .user_set = sql_user_set, .create = sql_create,                \
+	.rehash = sql_rehash, .notes = sql_notes
 
 const struct pst_auth sql_auth = { SQL_AUTH };
 const struct pst_auth sql_auth_watching = { SQL_AUTH, .watch_fd = watch_fd,

@@ -96,24 +96,46 @@ put_pop3(const struct value *v, struct pst_auth_user *user, struct pst_err *err)
 
 static const struct option_row {
 	struct pst_conf_key key;
+	enum pst_auth_field field;
 	int (*put)(const struct value *v, struct pst_auth_user *user, struct pst_err *err);
 } rows[] = {
-	{ { "home", PST_CONF_TEXT(struct value, text), NULL, 1, 4000, "octets", "" }, put_home },
+	{ { "home", PST_CONF_TEXT(struct value, text), NULL, 1, 4000, "octets", "" },
+	  PST_AUTH_FIELD_HOME,
+	  put_home },
 	{ { "allow-nets", PST_CONF_TEXT(struct value, text), NULL, 1, 4000, "octets", "" },
+	  PST_AUTH_FIELD_ALLOW_NETS,
 	  put_nets },
 	{ { "max-sessions", PST_CONF_INT(struct value, number), NULL, 1, 1000000, "sessions", "" },
+	  PST_AUTH_FIELD_MAX_SESSIONS,
 	  put_sessions },
 	{ { "min-poll", PST_CONF_TIME(struct value, number), NULL, 1000, 604800000, "", "" },
+	  PST_AUTH_FIELD_MIN_POLL,
 	  put_poll },
 	{ { "max-listed", PST_CONF_INT(struct value, number), NULL, 1, INT32_MAX, "messages", "" },
+	  PST_AUTH_FIELD_MAX_LISTED,
 	  put_listed },
 	{ { "min-tls", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "any|1.2|1.3", "" },
+	  PST_AUTH_FIELD_MIN_TLS,
 	  put_tls },
 	{ { "rehash", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "off|report|on", "" },
+	  PST_AUTH_FIELD_REHASH,
 	  put_rehash },
 	{ { "read-only", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "no|yes", "" },
+	  PST_AUTH_FIELD_READ_ONLY,
 	  put_read_only },
-	{ { "pop3", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "no|yes", "" }, put_pop3 },
+	{ { "pop3", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "no|yes", "" },
+	  PST_AUTH_FIELD_POP3_ENABLED,
+	  put_pop3 },
+};
+
+/* Those that are no rows, as the command itself reads them. */
+static const struct {
+	const char *name;
+	enum pst_auth_field field;
+} others[] = {
+	{ "maildrop", PST_AUTH_FIELD_LOCATION },
+	{ "uid", PST_AUTH_FIELD_UID },
+	{ "gid", PST_AUTH_FIELD_GID },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -129,7 +151,7 @@ ctl_contract_options(struct option *out, size_t max)
 	return i;
 }
 
-int
+uint32_t
 ctl_contract_take(int id, const char *value, struct pst_auth_user *user, struct pst_arena *arena,
                   struct pst_err *err)
 {
@@ -139,6 +161,21 @@ ctl_contract_take(int id, const char *value, struct pst_auth_user *user, struct 
 
 	if (conf_value_parse(&row->key, pst_str_c(value), arena, &v, &why) == 0 &&
 	    row->put(&v, user, &why) == 0)
-		return 0;
-	return pst_err_set(err, PST_E_CLIENT, "--%s: %.160s", row->key.key, why.text);
+		return (uint32_t)row->field;
+	(void)pst_err_set(err, PST_E_CLIENT, "--%s: %.160s", row->key.key, why.text);
+	return 0;
+}
+
+uint32_t
+ctl_contract_field(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		if (strcmp(rows[i].key.key, name) == 0)
+			return (uint32_t)rows[i].field;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i].name, name) == 0)
+			return (uint32_t)others[i].field;
+	return 0;
 }

@@ -72,6 +72,8 @@ int ctl_user_list(struct ctl *c, int argc, char **argv);
 int ctl_user_enable(struct ctl *c, int argc, char **argv);
 int ctl_user_disable(struct ctl *c, int argc, char **argv);
 int ctl_user_delete(struct ctl *c, int argc, char **argv);
+int ctl_user_show(struct ctl *c, int argc, char **argv);
+int ctl_user_set(struct ctl *c, int argc, char **argv);
 int ctl_user_upgrade(struct ctl *c, int argc, char **argv);
 int ctl_password_make(struct ctl *c, int argc, char **argv);
 int ctl_password_check(struct ctl *c, int argc, char **argv);

@@ -44,6 +44,9 @@ void explain_line(const char *what, const char *place, const char *fmt, ...) PST
 /* Text from outside: no control character gets to the terminal. */
 const char *explain_text(const struct explain *e, struct pst_str s);
 
+/* The scheme of a stored password. */
+const char *explain_scheme(const struct explain *e, struct pst_str stored);
+
 /* What the chain tells while it is asked. */
 void explain_watch(struct explain *e, struct chain_watch *watch);
 hooks_said explain_policy;

@@ -80,8 +80,8 @@ on_answered(void *arg, size_t backend, enum pst_auth_result result, const struct
 }
 
 /* What stands in "{SCHEME}", or what a bare one is taken for. */
-static const char *
-scheme_of(const struct explain *e, struct pst_str stored)
+const char *
+explain_scheme(const struct explain *e, struct pst_str stored)
 {
 	const char *end = memchr(stored.p, '}', stored.n);
 
@@ -105,7 +105,7 @@ tell_credential(const struct explain *e, const char *what, struct pst_str stored
 		return;
 	weak = scheme_weak_name(stored, s->default_scheme);
 	explain_line(what, weak != NULL ? explain_place(e, "auth.allow_weak_schemes") : NULL,
-	             "stored as %s%s%s", scheme_of(e, stored),
+	             "stored as %s%s%s", explain_scheme(e, stored),
 	             weak == NULL      ? ""
 	             : cost.allow_weak ? ", which is weak"
 	                               : ", which is weak and refused",

@@ -54,6 +54,18 @@ static const struct ctl_command commands[] = {
 	{ "user list", "[DOMAIN] [--backend NAME]",
 	  "Lists users: name, state, location of the mail, uid:gid, why disabled; a tab between two.",
 	  ctl_user_list },
+	{ "user show", "USER [--backend NAME]",
+	  "Shows all that is said of an account, and who says it: the user's row, the domain's, or a "
+	  "setting of the server. Of the password only the scheme is shown.",
+	  ctl_user_show },
+	{ "user set",
+	  "USER [--maildrop LOCATION] "
+	  "[--uid ID] [--gid ID] [--home PATH] [--allow-nets NETS] [--max-sessions N] "
+	  "[--min-poll TIME] [--max-listed N] [--min-tls any|1.2|1.3] [--rehash off|report|on] "
+	  "[--read-only yes|no] [--pop3 yes|no] [--unset FIELD] ... [--backend NAME]",
+	  "Changes what is said of an account; what is not named stays as it is. --unset takes a field "
+	  "back (a name as maildrop, min-poll), so that the domain's or the server's word counts.",
+	  ctl_user_set },
 	{ "user enable", "USER [--backend NAME]", "Lets a disabled user log in again.",
 	  ctl_user_enable },
 	{ "user disable", "USER [--reason TEXT] [--backend NAME]",

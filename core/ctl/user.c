@@ -1,57 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* posternctl user …: the users of one auth backend, through the plugin that serves them. */
-#include <getopt.h>
 #include <stdio.h>
-
-#include <postern/auth.h>
 
 #include "base/arena.h"
 #include "credentials/chain.h"
-#include "credentials/location.h"
 #include "ctl/backends.h"
 #include "ctl/contract.h"
 #include "ctl/create.h"
 #include "ctl/ctl.h"
-#include "ctl/password.h"
+#include "ctl/user.h"
 
-/* What a command was told. */
-struct request {
-	struct ctl *c;
-	const char *backend; /* the instance; NULL: the first of auth.backends */
-	const char *scheme;
-	const char *maildrop;
-	const char *reason;
-	uint64_t uid, gid;
-	struct ctl_password_source password;
-	struct pst_auth_user contract; /* only what it says of the account */
-	const char *word;              /* the argument: a user or a domain; NULL: none */
-
-	struct username user;
-	struct registry *registry;
-	struct plugin *plugin;
-	const struct pst_auth *auth;
-	struct pst_err err;
-};
-
-enum option_id { O_BACKEND = 1, O_SCHEME, O_MAILDROP, O_REASON, O_UID, O_GID, O_FILE, O_STDIN };
-
-#define OPT_BACKEND                                                                                \
-	{                                                                                          \
-		"backend", required_argument, NULL, O_BACKEND                                      \
-	}
 #define OPT_PASSWORD                                                                               \
 	{ "password-file", required_argument, NULL, O_FILE },                                      \
 		{ "password-stdin", no_argument, NULL, O_STDIN },                                  \
 	{                                                                                          \
 		"scheme", required_argument, NULL, O_SCHEME                                        \
 	}
-#define OPT_END                                                                                    \
-	{                                                                                          \
-		NULL, 0, NULL, 0                                                                   \
-	}
-
 #define ADD_OPTIONS 7
-#define ADD_MAX 32
 static const struct option add_options[ADD_OPTIONS] = {
 	OPT_BACKEND,
 	OPT_PASSWORD,
@@ -69,16 +34,47 @@ static const struct option plain_options[] = { OPT_BACKEND, OPT_END };
 
 /* ---- Arguments ---- */
 
+/* The field is said, whatever was said before. */
 static int
-read_id(const char *text, const char *name, uint64_t *out)
+note_set(struct user_request *r, uint32_t field)
 {
-	if (!pst_str_u64(pst_str_c(text), out) || *out == 0 || *out >= UINT32_MAX)
-		return ctl_fail("--%s: \"%s\" is no id that a user may have", name, text);
+	r->set |= field;
+	r->unset &= ~field;
 	return CTL_OK;
 }
 
 static int
-take_option(struct request *r, int id)
+take_unset(struct user_request *r, const char *name)
+{
+	const uint32_t field = ctl_contract_field(name);
+
+	if (field == 0)
+		return ctl_fail("--unset: %s is no field of an account", name);
+	r->unset |= field;
+	r->set &= ~field;
+	return CTL_OK;
+}
+
+static int
+take_contract(struct user_request *r, int id)
+{
+	const uint32_t field = ctl_contract_take(id, optarg, &r->contract, r->c->arena, &r->err);
+
+	return field == 0 ? ctl_fail("%s", r->err.text) : note_set(r, field);
+}
+
+static int
+read_id(struct user_request *r, const char *name, uint64_t *out)
+{
+	const char *text = optarg;
+
+	if (!pst_str_u64(pst_str_c(text), out) || *out == 0 || *out >= UINT32_MAX)
+		return ctl_fail("--%s: \"%s\" is no id that a user may have", name, text);
+	return note_set(r, ctl_contract_field(name));
+}
+
+static int
+take_option(struct user_request *r, int id)
 {
 	switch (id) {
 	case O_BACKEND:
@@ -89,14 +85,16 @@ take_option(struct request *r, int id)
 		return CTL_OK;
 	case O_MAILDROP:
 		r->maildrop = optarg;
-		return CTL_OK;
+		return note_set(r, PST_AUTH_FIELD_LOCATION);
+	case O_UNSET:
+		return take_unset(r, optarg);
 	case O_REASON:
 		r->reason = optarg;
 		return CTL_OK;
 	case O_UID:
-		return read_id(optarg, "uid", &r->uid);
+		return read_id(r, "uid", &r->uid);
 	case O_GID:
-		return read_id(optarg, "gid", &r->gid);
+		return read_id(r, "gid", &r->gid);
 	case O_FILE:
 		r->password = (struct ctl_password_source){ .file = optarg };
 		return CTL_OK;
@@ -104,17 +102,13 @@ take_option(struct request *r, int id)
 		r->password = (struct ctl_password_source){ .use_stdin = true };
 		return CTL_OK;
 	default:
-		if (id < CONTRACT_ID)
-			return CTL_USAGE;
-		if (ctl_contract_take(id, optarg, &r->contract, r->c->arena, &r->err) != 0)
-			return ctl_fail("%s", r->err.text);
-		return CTL_OK;
+		return id < CONTRACT_ID ? CTL_USAGE : take_contract(r, id);
 	}
 }
 
 /* Options may stand before or after the one word. */
 static int
-read_arguments(struct request *r, int argc, char **argv, const struct option *options)
+read_arguments(struct user_request *r, int argc, char **argv, const struct option *options)
 {
 	int id;
 
@@ -134,7 +128,7 @@ read_arguments(struct request *r, int argc, char **argv, const struct option *op
 /* ---- The backend ---- */
 
 static const char *
-choose_backend(struct request *r)
+choose_backend(struct user_request *r)
 {
 	const char *list = r->c->settings.auth.backends;
 	struct pst_str word;
@@ -145,7 +139,7 @@ choose_backend(struct request *r)
 }
 
 static int
-open_backend(struct request *r)
+open_backend(struct user_request *r)
 {
 	if (ctl_need_config(r->c) != 0)
 		return CTL_FAILED;
@@ -159,22 +153,21 @@ open_backend(struct request *r)
 	return CTL_OK;
 }
 
-static void
-close_backend(struct request *r)
+void
+user_close(struct user_request *r)
 {
 	registry_destroy(r->registry);
 }
 
-/* The plugin's function can be NULL: then it cannot do that. */
-static int
-refuse_action(const struct request *r)
+int
+user_refuse(const struct user_request *r)
 {
 	return ctl_fail("the plugin %s cannot do that: its users are kept elsewhere",
 	                plugin_descriptor(r->plugin)->name);
 }
 
 static int
-fold_name(struct request *r)
+fold_name(struct user_request *r)
 {
 	if (r->word == NULL)
 		return CTL_USAGE;
@@ -184,13 +177,13 @@ fold_name(struct request *r)
 	return CTL_OK;
 }
 
-/* The start of every command on one user. */
-static int
-begin(struct request *r, struct ctl *c, int argc, char **argv, const struct option *options)
+int
+user_begin(struct user_request *r, struct ctl *c, int argc, char **argv,
+           const struct option *options)
 {
 	int status;
 
-	*r = (struct request){ .c = c };
+	*r = (struct user_request){ .c = c };
 	status = read_arguments(r, argc, argv, options);
 	if (status == CTL_OK && r->word == NULL)
 		status = CTL_USAGE;
@@ -201,9 +194,8 @@ begin(struct request *r, struct ctl *c, int argc, char **argv, const struct opti
 	return status;
 }
 
-/* The end of it: says what was done. */
-static int
-finish(struct request *r, int rc, const char *done)
+int
+user_finish(struct user_request *r, int rc, const char *done)
 {
 	if (rc != 0)
 		return ctl_fail("%.*s: %s", PST_ARG(r->user.whole), r->err.text);
@@ -217,7 +209,7 @@ finish(struct request *r, int rc, const char *done)
 
 /* A new stored form of the password that the command was given. */
 static int
-make_credential(struct request *r, struct pst_str *out)
+make_credential(struct user_request *r, struct pst_str *out)
 {
 	const struct scheme_cost cost = chain_cost(&r->c->settings);
 	const char *scheme = r->scheme != NULL ? r->scheme : r->c->settings.auth.default_scheme;
@@ -235,8 +227,8 @@ make_credential(struct request *r, struct pst_str *out)
 	return rc == 0 ? CTL_OK : ctl_fail("%s", r->err.text);
 }
 
-static int
-check_maildrop(struct request *r)
+int
+user_check_maildrop(struct user_request *r)
 {
 	struct pst_str filled;
 
@@ -246,58 +238,65 @@ check_maildrop(struct request *r)
 	return CTL_OK;
 }
 
-static int
-add(struct request *r)
+struct pst_auth_user
+user_said(const struct user_request *r)
 {
 	struct pst_auth_user user = r->contract;
-	int status;
 
 	user.name = r->user.whole;
 	user.location = pst_str_c(r->maildrop);
 	user.uid = (uint32_t)r->uid;
 	user.gid = (uint32_t)r->gid;
 	user.enabled = true;
+	return user;
+}
+
+static int
+add(struct user_request *r)
+{
+	struct pst_auth_user user = user_said(r);
+	int status;
 
 	if (r->auth->user_add == NULL)
-		return refuse_action(r);
-	status = check_maildrop(r);
+		return user_refuse(r);
+	status = user_check_maildrop(r);
 	if (status == CTL_OK)
 		status = make_credential(r, &user.credential);
 	if (status == CTL_OK)
 		status = ctl_create_missing(r->c, r->plugin);
 	if (status != CTL_OK)
 		return status;
-	return finish(r, r->auth->user_add(plugin_self(r->plugin), &user, &r->err), "added");
+	return user_finish(r, r->auth->user_add(plugin_self(r->plugin), &user, &r->err), "added");
 }
 
 int
 ctl_user_add(struct ctl *c, int argc, char **argv)
 {
-	struct option options[ADD_MAX] = { 0 }; /* ends with a zeroed one */
-	struct request r;
+	struct option options[OPT_MAX] = { 0 }; /* ends with a zeroed one */
+	struct user_request r;
 	int status;
 
 	memcpy(options, add_options, sizeof(add_options));
-	(void)ctl_contract_options(options + ADD_OPTIONS, ADD_MAX - ADD_OPTIONS - 1);
-	status = begin(&r, c, argc, argv, options);
+	(void)ctl_contract_options(options + ADD_OPTIONS, OPT_MAX - ADD_OPTIONS - 1);
+	status = user_begin(&r, c, argc, argv, options);
 	if (status == CTL_OK)
 		status = add(&r);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }
 
 static int
-change_password(struct request *r)
+change_password(struct user_request *r)
 {
 	struct pst_str credential = { "", 0 };
 	int status;
 
 	if (r->auth->user_passwd == NULL)
-		return refuse_action(r);
+		return user_refuse(r);
 	status = make_credential(r, &credential);
 	if (status != CTL_OK)
 		return status;
-	return finish(
+	return user_finish(
 		r, r->auth->user_passwd(plugin_self(r->plugin), r->user.whole, credential, &r->err),
 		"has a new password");
 }
@@ -305,31 +304,31 @@ change_password(struct request *r)
 int
 ctl_user_passwd(struct ctl *c, int argc, char **argv)
 {
-	struct request r;
-	int status = begin(&r, c, argc, argv, passwd_options);
+	struct user_request r;
+	int status = user_begin(&r, c, argc, argv, passwd_options);
 
 	if (status == CTL_OK)
 		status = change_password(&r);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }
 
 static int
 set_enabled(struct ctl *c, int argc, char **argv, const struct option *options, bool enabled)
 {
-	struct request r;
-	int status = begin(&r, c, argc, argv, options);
+	struct user_request r;
+	int status = user_begin(&r, c, argc, argv, options);
 
 	if (status == CTL_OK && r.auth->user_enable == NULL)
-		status = refuse_action(&r);
+		status = user_refuse(&r);
 	else if (status == CTL_OK)
-		status = finish(&r,
-		                r.auth->user_enable(plugin_self(r.plugin), r.user.whole, enabled,
-		                                    pst_str_c(r.reason), &r.err),
-		                enabled ? "enabled" : "disabled");
+		status = user_finish(&r,
+		                     r.auth->user_enable(plugin_self(r.plugin), r.user.whole,
+		                                         enabled, pst_str_c(r.reason), &r.err),
+		                     enabled ? "enabled" : "disabled");
 	if (status == CTL_OK && !enabled)
 		ctl_tell_changed(c, r.user.whole);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }
 
@@ -348,18 +347,18 @@ ctl_user_disable(struct ctl *c, int argc, char **argv)
 int
 ctl_user_delete(struct ctl *c, int argc, char **argv)
 {
-	struct request r;
-	int status = begin(&r, c, argc, argv, plain_options);
+	struct user_request r;
+	int status = user_begin(&r, c, argc, argv, plain_options);
 
 	if (status == CTL_OK && r.auth->user_delete == NULL)
-		status = refuse_action(&r);
+		status = user_refuse(&r);
 	else if (status == CTL_OK)
-		status =
-			finish(&r, r.auth->user_delete(plugin_self(r.plugin), r.user.whole, &r.err),
-		               "deleted; mail is not touched");
+		status = user_finish(
+			&r, r.auth->user_delete(plugin_self(r.plugin), r.user.whole, &r.err),
+			"deleted; mail is not touched");
 	if (status == CTL_OK)
 		ctl_tell_changed(c, r.user.whole);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }
 
@@ -388,7 +387,7 @@ on_user(void *arg, const struct pst_auth_user *u)
 }
 
 static int
-list(struct request *r)
+list(struct user_request *r)
 {
 	struct pst_str domain = pst_str_c(r->word);
 	char *folded = pst_arena_copy(r->c->arena, domain);
@@ -396,7 +395,7 @@ list(struct request *r)
 	size_t i;
 
 	if (r->auth->user_list == NULL)
-		return refuse_action(r);
+		return user_refuse(r);
 	for (i = 0; i < domain.n; i++)
 		folded[i] = pst_lower(folded[i]);
 	domain.p = folded;
@@ -410,14 +409,14 @@ list(struct request *r)
 int
 ctl_user_list(struct ctl *c, int argc, char **argv)
 {
-	struct request r = { .c = c };
+	struct user_request r = { .c = c };
 	int status = read_arguments(&r, argc, argv, plain_options);
 
 	if (status == CTL_OK)
 		status = open_backend(&r);
 	if (status == CTL_OK)
 		status = list(&r);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }
 
@@ -425,7 +424,7 @@ ctl_user_list(struct ctl *c, int argc, char **argv)
 int
 ctl_user_upgrade(struct ctl *c, int argc, char **argv)
 {
-	struct request r = { .c = c };
+	struct user_request r = { .c = c };
 	int status = read_arguments(&r, argc, argv, plain_options);
 
 	if (status == CTL_OK && r.word != NULL)
@@ -433,11 +432,11 @@ ctl_user_upgrade(struct ctl *c, int argc, char **argv)
 	if (status == CTL_OK)
 		status = open_backend(&r);
 	if (status == CTL_OK && r.auth->create == NULL)
-		status = refuse_action(&r);
+		status = user_refuse(&r);
 	if (status == CTL_OK && r.auth->create(plugin_self(r.plugin), &r.err) != 0)
 		status = ctl_fail("%s", r.err.text);
 	if (status == CTL_OK)
 		printf("the tables of %s are up to date\n", r.backend);
-	close_backend(&r);
+	user_close(&r);
 	return status;
 }

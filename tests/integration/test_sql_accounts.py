@@ -166,6 +166,133 @@ class Accounts(Tables):
         self.assertTrue(before <= at <= time.time() + 1)
 
 
+class Shown(Tables):
+    """posternctl user show, and user set."""
+    options = ("--users", "1")
+
+    # The option, a value of the domain, one of the user's own, and what holds where nothing is said.
+    FIELDS = (("maildrop", "maildir:/d/%{local}", "maildir:/o", None),
+              ("uid", "2001", "2002", "none"), ("gid", "2003", "2004", "none"),
+              ("pop3", "no", "yes", "yes"), ("allow-nets", "127.0.0.0/8", "::1, 127.0.0.1", "all"),
+              ("max-sessions", "3", "4", "no limit"), ("min-poll", "60s", "120s", "no limit"),
+              ("max-listed", "5", "6", "no limit"), ("min-tls", "1.2", "1.3", "as the listener asks"),
+              ("rehash", "report", "on", None), ("read-only", "yes", "no", "no"))
+
+    def show(self, name):
+        """Field: (value, who says so)."""
+        found = {}
+        for line in self.ctl("show", name).splitlines():
+            field, rest = line.split(None, 1)
+            value, place = rest.rsplit("  (", 1)
+            found[field] = (value, place.rstrip(")"))
+        return found
+
+    def column(self, option):
+        return {"pop3": "pop3_enabled"}.get(option, option.replace("-", "_"))
+
+    def test_who_says_what(self):
+        name = "all@show.test"
+        self.add(name)
+        shown = self.show(name)
+        self.assertEqual(list(shown)[:3], ["user", "password", "enabled"])
+        self.assertEqual(shown["user"], (name, "the user's own"))
+        self.assertEqual(shown["password"], ("PLAIN", "the user's own"))
+        self.assertEqual(shown["home"], ("none", "nothing else is said"))
+        self.assertRegex(shown["maildrop"][1], r"^mail\.location: .*:\d+$")
+        self.assertEqual(shown["rehash"], ("off", "auth.rehash: the default"))
+        for option, of_domain, own, otherwise in self.FIELDS:
+            with self.subTest(option):
+                column = self.column(option)
+                value = {"yes": True, "no": False}.get(of_domain, of_domain)
+                if option == "min-poll":
+                    value = 60
+                if otherwise is not None:
+                    self.assertEqual(shown[option], (otherwise, "nothing else is said"))
+                self.sql("UPDATE domains SET %s = ? WHERE name = 'show.test'" % column, value)
+                self.assertEqual(self.show(name)[option], (of_domain, "the domain's"))
+                self.ctl("set", name, "--%s=%s" % (option, own))
+                self.assertEqual(self.show(name)[option], (own, "the user's own"))
+                self.ctl("set", "--unset", option, name)
+                self.assertEqual(self.show(name)[option], (of_domain, "the domain's"))
+                self.assertEqual(self.value("SELECT %s FROM users WHERE local_part = 'all'" % column),
+                                 "")
+                self.sql("UPDATE domains SET %s = NULL WHERE name = 'show.test'" % column)
+        self.assertEqual(self.show(name), shown)
+
+    def test_what_is_not_named_stays(self):
+        name = "many@show.test"
+        self.add(name)
+        given = {option: own for option, _, own, _ in self.FIELDS}
+        self.ctl("set", name, "--home=/h", *("--%s=%s" % pair for pair in given.items()))
+        given["home"] = "/h"
+        for option in list(given):
+            with self.subTest(option):
+                self.ctl("set", name, "--unset", option)
+                del given[option]
+                self.assertEqual({f: v for f, (v, place) in self.show(name).items()
+                                  if place == "the user's own" and
+                                  f not in ("user", "password", "enabled")}, given)
+        self.ctl("set", name, "--uid=7", "--unset=uid", "--unset=gid", "--gid=8")
+        self.assertEqual(self.show(name)["uid"][0], "none")
+        self.assertEqual(self.show(name)["gid"][0], "8")
+        self.assertEqual(self.outcome(name), "OK")
+
+    def test_no_hash_and_no_control_character_is_shown(self):
+        name = "hash@show.test"
+        self.ctl("add", "--password-stdin", "--scheme", "SSHA512", name, text="secret\n")
+        stored = self.value("SELECT password FROM users WHERE local_part = 'hash'")
+        self.sql("UPDATE users SET reason = ?, enabled = ? WHERE local_part = 'hash'",
+                 "over\x1b[2J", False)
+        said = self.ctl("show", name)
+        self.assertNotIn(stored.split("}")[1][:10], said)
+        self.assertNotIn("\x1b", said)
+        self.assertEqual(self.show(name)["password"][0], "SSHA512")
+        self.assertEqual(self.show(name)["enabled"], ("no: over?[2J", "the user's own"))
+        self.sql("UPDATE users SET password = NULL, enabled = ? WHERE local_part = 'hash'", True)
+        self.assertEqual(self.show(name)["password"][0], "none")
+        self.add("other@closed.test")
+        self.sql("UPDATE domains SET enabled = ?, reason = 'unpaid' WHERE name = 'closed.test'",
+                 False)
+        self.assertEqual(self.show("other@closed.test")["enabled"], ("no: unpaid", "the domain's"))
+
+    def test_what_cannot_be(self):
+        name = "user1@example.test"
+        before = self.sql("SELECT * FROM users WHERE local_part = 'user1'")
+        for words in (("set", "nobody@example.test", "--uid=5"), ("show", "nobody@example.test"),
+                      ("set", name, "--unset=password"), ("set", name, "--max-sessions=0"),
+                      ("set", name, "--allow-nets=here"), ("set", name, "--maildrop=%{x}"),
+                      ("set", name, "--uid=0")):
+            with self.subTest(words):
+                self.ctl(*words, status=1)
+        self.ctl("set", name, status=2)
+        self.ctl("set", "--uid=5", status=2)
+        self.ctl("show", status=2)
+        self.assertEqual(self.sql("SELECT * FROM users WHERE local_part = 'user1'"), before)
+
+    def test_metacharacters(self):
+        for text in sqlbed.NASTY:
+            with self.subTest(text):
+                name = "%s@example.test" % text
+                self.add(name)
+                self.ctl("set", name, "--home=/" + text, "--maildrop=maildir:/%s" % (
+                    text.replace("%", "")))
+                shown = self.show(name)
+                self.assertEqual(shown["user"][0], name)
+                self.assertEqual(shown["home"][0], "/" + text)
+                self.ctl("set", name, "--unset=home")
+                self.assertEqual(self.show(name)["home"][0], "none")
+                self.sql("DELETE FROM users WHERE local_part = ?", text)
+        self.assertEqual(self.sql("SELECT count(*) FROM users WHERE home IS NOT NULL"), [["0"]])
+
+    def test_a_running_session_of_a_user_who_is_kept_out_ends(self):
+        name = "user1@example.test"
+        self.addCleanup(self.ctl, "set", name, "--unset=pop3")
+        with self.bed.login(name, "secret") as client:
+            self.ctl("set", name, "--pop3=no")
+            self.assertTrue(eventually(lambda: not client.cmd("NOOP").startswith(b"+OK")))
+            client.expect_end()
+
+
 class Rehash(Tables):
     options = ("--users", "1", "--set", "auth.rehash=on", "--set", "auth.default_scheme=SSHA512")
 
@@ -297,7 +424,7 @@ class Many(Tables):
         self.assertLess(many, few * 2 + 0.002)
 
 
-for each in (Accounts, Rehash, Hostile, Many):
+for each in (Accounts, Shown, Rehash, Hostile, Many):
     globals().update(sqlbed.both(each))
 del each
 

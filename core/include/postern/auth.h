@@ -115,18 +115,34 @@ struct pst_auth_change {
 	struct pst_str domain; /* anybody of that domain; or empty: anybody */
 };
 
+/* What can be said of an account, and taken back. */
+enum pst_auth_field {
+	PST_AUTH_FIELD_LOCATION = 1 << 0,
+	PST_AUTH_FIELD_HOME = 1 << 1,
+	PST_AUTH_FIELD_UID = 1 << 2,
+	PST_AUTH_FIELD_GID = 1 << 3,
+	PST_AUTH_FIELD_POP3_ENABLED = 1 << 4,
+	PST_AUTH_FIELD_ALLOW_NETS = 1 << 5,
+	PST_AUTH_FIELD_MAX_SESSIONS = 1 << 6,
+	PST_AUTH_FIELD_MIN_POLL = 1 << 7,
+	PST_AUTH_FIELD_MAX_LISTED = 1 << 8,
+	PST_AUTH_FIELD_MIN_TLS = 1 << 9,
+	PST_AUTH_FIELD_REHASH = 1 << 10,
+	PST_AUTH_FIELD_READ_ONLY = 1 << 11,
+};
+
 enum pst_auth_choice { PST_AUTH_UNSAID, PST_AUTH_YES, PST_AUTH_NO };
 
 /* A user as the administration sees it. */
 struct pst_auth_user {
 	struct pst_str name;
-	struct pst_str credential; /* in: what to store; out: always empty */
+	struct pst_str credential; /* in: what to store; out: empty, but for user_show */
 	struct pst_str location;
 	struct pst_str reason;
 	uint32_t uid, gid;
 	bool enabled;
 
-	/* As in the record; in only. */
+	/* As in the record; in, and out for user_show. */
 	struct pst_str home;
 	struct pst_str allow_nets;
 	struct pst_str rehash;
@@ -195,6 +211,21 @@ struct pst_auth {
 	int (*watch_read)(void *self,
 	                  void (*changed)(void *arg, const struct pst_auth_change *change),
 	                  void *arg, struct pst_err *err);
+
+	/* `posternctl user show`: calls each for what is stored of the user, with the credential, and
+	 * (is_domain) for what counts for those of its domain who do not say otherwise, where such a
+	 * thing is stored. Only what stands there, nothing joined. PST_E_CLIENT: there is no such user.
+	 * May be NULL. */
+	int (*user_show)(void *self, struct pst_str name,
+	                 void (*each)(void *arg, const struct pst_auth_user *stored,
+	                              bool is_domain),
+	                 void *arg, struct pst_err *err);
+
+	/* `posternctl user set`: stores what the user says, as in user_add, and takes back the fields of
+	 * unset (bits of enum pst_auth_field); all others stay, as do credential, enabled and reason.
+	 * PST_E_CLIENT: there is no such user. May be NULL. */
+	int (*user_set)(void *self, const struct pst_auth_user *user, uint32_t unset,
+	                struct pst_err *err);
 };
 
 #endif

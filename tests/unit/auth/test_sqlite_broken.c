@@ -208,6 +208,13 @@ test_a_link_to_a_folder_is_followed_and_a_link_to_a_file_is_not(void **state)
 /* ---- Queries of an admin's own ---- */
 
 static void
+on_shown(void *arg, const struct pst_auth_user *stored, bool is_domain)
+{
+	(void)arg, (void)stored, (void)is_domain;
+	fail_msg("a user is shown");
+}
+
+static void
 test_a_home_grown_schema_is_used_as_it_is(void **state)
 {
 	static const char *const settings[] = {
@@ -229,6 +236,7 @@ test_a_home_grown_schema_is_used_as_it_is(void **state)
 		"",
 		NULL,
 	};
+	static const struct pst_auth_user alice = { .name = { "alice@b.test", 12 }, .uid = 5 };
 	struct kit *f = *state;
 
 	kit_sql(f->db,
@@ -249,6 +257,12 @@ test_a_home_grown_schema_is_used_as_it_is(void **state)
 	assert_int_equal(kit_add(f, "x@b.test", HASH), -1);
 	assert_int_equal(f->err.kind, PST_E_CLIENT);
 	assert_non_null(strstr(f->err.text, "user_insert"));
+	/* What is for our own tables has nothing to say of these. */
+	assert_int_equal(
+		f->auth->user_show(f->self, PST_LIT("alice@b.test"), on_shown, NULL, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "user_show: there is no such query"));
+	assert_int_equal(f->auth->user_set(f->self, &alice, 0, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "user_set: there is no such query"));
 }
 
 static const struct {
@@ -278,6 +292,9 @@ static const struct {
 	{ "user_list", "SELECT uid FROM users", "no column user" },
 	{ "lookup_query", "SELECT uid FROM users", "no column password" },
 	{ "user_delete", "DELETE FROM usrs", "no such table" },
+	{ "user_show", "SELECT maildrop FROM users", "no column password" },
+	{ "domain_show", "SELECT name FROM domains", "column name is not known" },
+	{ "user_set", "UPDATE users SET uidd = :uid", "no such column" },
 };
 
 static void
@@ -343,6 +360,8 @@ test_settings_that_cannot_work_are_problems(void **state)
 		{ "lookup_query", "SELECT :password" },
 		{ "lookup_query", "SELECT 'open" },
 		{ "user_list", "SELECT :user" },
+		{ "user_show", "SELECT :unset" },
+		{ "user_set", "UPDATE users SET uid = :uuid" },
 		{ "database", "users.db" },
 		{ "databse", "/x" },
 	};

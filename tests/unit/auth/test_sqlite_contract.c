@@ -468,6 +468,13 @@ static const char first_version[] =
 	"('b.test', 'alice', '{PLAIN}secret', 'maildir:/a'); COMMIT";
 
 static void
+on_shown(void *arg, const struct pst_auth_user *stored, bool is_domain)
+{
+	(void)arg, (void)stored, (void)is_domain;
+	fail_msg("a user is shown");
+}
+
+static void
 test_tables_of_the_first_version_are_used_as_they_are(void **state)
 {
 	struct kit *f = *state;
@@ -494,6 +501,12 @@ test_tables_of_the_first_version_are_used_as_they_are(void **state)
 	assert_int_equal(f->err.kind, PST_E_CLIENT);
 	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
 	assert_int_equal(kit_lookup(f, "x@b.test"), PST_AUTH_UNKNOWN);
+	assert_int_equal(
+		f->auth->user_show(f->self, PST_LIT("bob@b.test"), on_shown, NULL, &f->err), -1);
+	assert_int_equal(f->err.kind, PST_E_CLIENT);
+	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
+	assert_int_equal(f->auth->user_set(f->self, &limited, 0, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
 }
 
 #define COLUMNS                                                                                    \
