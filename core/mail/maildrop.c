@@ -110,6 +110,27 @@ run_open(struct maildrop_job *job)
 		sum_up(d);
 }
 
+/* Where octet at of the message lies in the file, and how many of the want octets from there on lie
+ * together. */
+static off_t
+find_octets(const struct pst_body *body, uint64_t at, size_t *want)
+{
+	uint64_t place = at; /* counted from the body's offset */
+	uint32_t i;
+
+	for (i = 0; i < body->gap_count; i++) {
+		const struct pst_gap *gap = &body->gaps[i];
+
+		if (place < gap->at) {
+			if (gap->at - place < *want)
+				*want = (size_t)(gap->at - place);
+			break;
+		}
+		place += gap->length;
+	}
+	return (off_t)(body->offset + place);
+}
+
 /* Fewer octets than wanted only at the end of the file. */
 static void
 run_read(struct maildrop_job *job)
@@ -118,8 +139,9 @@ run_read(struct maildrop_job *job)
 		return;
 	job->data = pst_realloc(NULL, job->want);
 	while (job->n < job->want) {
-		ssize_t got = pread(job->body.fd, job->data + job->n, job->want - job->n,
-		                    (off_t)(job->body.offset + job->at + job->n));
+		size_t want = job->want - job->n;
+		off_t from = find_octets(&job->body, job->at + job->n, &want);
+		ssize_t got = pread(job->body.fd, job->data + job->n, want, from);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -332,16 +354,24 @@ enum maildrop_cached
 maildrop_read_cached(struct maildrop *d, const struct pst_body *body, uint64_t at, char *out,
                      size_t want, size_t *n_out, struct pst_err *err)
 {
-	struct iovec iov = { out, want };
+	size_t got = 0;
 	ssize_t n;
 
 	if (d->has_no_cache_read)
 		return MAILDROP_MISS;
-	do {
-		n = preadv2(body->fd, &iov, 1, (off_t)(body->offset + at), RWF_NOWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n >= 0) {
-		*n_out = (size_t)n;
+	do { /* until a piece is not all there */
+		struct iovec iov = { out + got, want - got };
+		off_t from = find_octets(body, at + got, &iov.iov_len);
+
+		do {
+			n = preadv2(body->fd, &iov, 1, from, RWF_NOWAIT);
+		} while (n < 0 && errno == EINTR);
+		got += n > 0 ? (size_t)n : 0;
+		if (n < (ssize_t)iov.iov_len)
+			break;
+	} while (got < want);
+	if (n >= 0 || got > 0) {
+		*n_out = got;
 		return MAILDROP_HIT;
 	}
 	if (errno == EAGAIN)

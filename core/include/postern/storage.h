@@ -38,15 +38,26 @@ struct pst_message {
 	struct pst_str uidl;
 };
 
+/* Octets of the file that are not the message's: from at (counted from the body's offset) on. */
+struct pst_gap {
+	uint64_t at;
+	uint64_t length;
+};
+
 /* The stored octets of one message. The server closes fd; it calls done once, from a pool thread
  * or the loop, if it is not NULL. */
 struct pst_body {
-	int fd; /* holds the message at offset … offset + length - 1 */
+	int fd; /* holds the message from offset on */
 	uint64_t offset;
-	uint64_t length;
-	bool crlf; /* known to have only CRLF line ends and to end with one */
+	uint64_t length; /* of the message: without what the gaps leave out */
+	bool crlf;       /* known to have only CRLF line ends and to end with one */
 	void (*done)(void *arg);
 	void *arg;
+
+	/* Ascending, none empty, none touching the next; borrowed until done. Zero of them: the
+	 * message lies there in one piece. */
+	const struct pst_gap *gaps;
+	uint32_t gap_count;
 };
 
 enum pst_fetch_result {
