@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* From_ lines and headers; see parse.h. */
+#include "storage/mbox/parse.h"
+
+#include <string.h>
+
+/* ---- From_ ---- */
+
+#define WORDS 24 /* of a line's end: the date is among them */
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_one_of(struct pst_str word, const char *names)
+{
+	size_t i;
+
+	if (word.n != 3)
+		return false;
+	for (i = 0; names[i] != '\0'; i += 3)
+		if (pst_str_ieq(word, (struct pst_str){ names + i, 3 }))
+			return true;
+	return false;
+}
+
+static bool
+is_weekday(struct pst_str word)
+{
+	if (word.n == 4 && word.p[3] == ',')
+		word.n--;
+	return is_one_of(word, "MonTueWedThuFriSatSun");
+}
+
+static bool
+is_month(struct pst_str word)
+{
+	return is_one_of(word, "JanFebMarAprMayJunJulAugSepOctNovDec");
+}
+
+static bool
+is_number(struct pst_str word, size_t least, size_t most)
+{
+	size_t i;
+
+	for (i = 0; i < word.n; i++)
+		if (!pst_is_digit(word.p[i]))
+			return false;
+	return word.n >= least && word.n <= most;
+}
+
+static bool
+is_year(struct pst_str word)
+{
+	return is_number(word, 4, 4) && (word.p[0] == '1' || word.p[0] == '2');
+}
+
+/* hh:mm or hh:mm:ss; one digit of the hour will do. */
+static bool
+is_time(struct pst_str word)
+{
+	size_t parts = 0, at = 0;
+
+	while (parts < 3) {
+		size_t end = at;
+
+		while (end < word.n && word.p[end] != ':')
+			end++;
+		if (!is_number((struct pst_str){ word.p + at, end - at }, parts == 0 ? 1 : 2, 2))
+			return false;
+		parts++;
+		at = end + 1;
+		if (end == word.n)
+			return parts >= 2;
+	}
+	return false;
+}
+
+/* From the weekday on: "Thu Nov  9 22:06[:57] [ZONE…] 2023", or "Thu, 9 Nov 2023 22:06[:57]". A zone is
+ * one or two words ("MET DST"). */
+static bool
+is_date(const struct pst_str *w, size_t n)
+{
+	size_t i;
+
+	if (n < 5 || !is_weekday(w[0]))
+		return false;
+	if (is_number(w[1], 1, 2) && is_month(w[2]))
+		return is_year(w[3]) && is_time(w[4]);
+	if (!is_month(w[1]) || !is_number(w[2], 1, 2) || !is_time(w[3]))
+		return false;
+	for (i = 4; i < n && i < 7; i++)
+		if (is_year(w[i]))
+			return true;
+	return false;
+}
+
+static size_t
+split(struct pst_str line, struct pst_str *words)
+{
+	size_t n = 0, at = 0;
+
+	while (at < line.n) {
+		size_t end;
+
+		while (at < line.n && is_space(line.p[at]))
+			at++;
+		end = at;
+		while (end < line.n && !is_space(line.p[end]))
+			end++;
+		if (end == at)
+			break;
+		if (n == WORDS) { /* a sender of many words: the last ones matter */
+			memmove(words, words + 1, (WORDS - 1) * sizeof(*words));
+			n--;
+		}
+		words[n++] = (struct pst_str){ line.p + at, end - at };
+		at = end;
+	}
+	return n;
+}
+
+size_t
+mbox_from_line(struct pst_str s)
+{
+	struct pst_str words[WORDS], line;
+	const char *end;
+	size_t n, i;
+
+	if (s.n < 5 || memcmp(s.p, "From ", 5) != 0)
+		return 0;
+	end = memchr(s.p, '\n', s.n < MBOX_FROM_MAX ? s.n : MBOX_FROM_MAX);
+	if (end == NULL)
+		return 0;
+	line = (struct pst_str){ s.p + 5, (size_t)(end - s.p) - 5 };
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	n = split(line, words);
+	for (i = 0; i + 5 <= n; i++)
+		if (is_date(words + i, n - i))
+			return (size_t)(end - s.p) + 1;
+	return 0;
+}
+
+size_t
+mbox_empty_line(struct pst_str s)
+{
+	if (s.n >= 1 && s.p[0] == '\n')
+		return 1;
+	return s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n' ? 2 : 0;
+}
+
+/* ---- Headers ---- */
+
+enum field {
+	FIELD_SHOWN,
+	FIELD_HIDDEN,
+	FIELD_LENGTH,
+	FIELD_IMAP,
+	FIELD_IMAPBASE,
+	FIELD_UID,
+	FIELD_UIDL, /* shown: other servers show it too */
+	FIELD_SUBJECT,
+};
+
+static const struct {
+	struct pst_str name;
+	enum field field;
+	bool is_hidden;
+} fields[] = {
+	{ { "Content-Length", 14 }, FIELD_LENGTH, true },
+	{ { "Status", 6 }, FIELD_HIDDEN, true },
+	{ { "X-IMAP", 6 }, FIELD_IMAP, true },
+	{ { "X-IMAPbase", 10 }, FIELD_IMAPBASE, true },
+	{ { "X-Keywords", 10 }, FIELD_HIDDEN, true },
+	{ { "X-Status", 8 }, FIELD_HIDDEN, true },
+	{ { "X-UID", 5 }, FIELD_UID, true },
+	{ { "X-UIDL", 6 }, FIELD_UIDL, false },
+	{ { "Subject", 7 }, FIELD_SUBJECT, false },
+};
+#define FIELDS (sizeof(fields) / sizeof(fields[0]))
+
+static struct pst_str
+trim(struct pst_str s)
+{
+	while (s.n > 0 && (is_space(s.p[0]) || s.p[0] == '\r' || s.p[0] == '\n'))
+		s.p++, s.n--;
+	while (s.n > 0 && (is_space(s.p[s.n - 1]) || s.p[s.n - 1] == '\r' || s.p[s.n - 1] == '\n'))
+		s.n--;
+	return s;
+}
+
+/* Octets of the line at the front of s, with its end if that is there. */
+static size_t
+line_octets(struct pst_str s)
+{
+	const char *end = s.n == 0 ? NULL : memchr(s.p, '\n', s.n);
+
+	return end == NULL ? s.n : (size_t)(end - s.p) + 1;
+}
+
+/* With the lines that continue it. */
+static size_t
+field_octets(struct pst_str s)
+{
+	size_t n = line_octets(s);
+
+	while (n < s.n && is_space(s.p[n]))
+		n += line_octets((struct pst_str){ s.p + n, s.n - n });
+	return n;
+}
+
+/* The row of the field that s begins with, or FIELDS; its value. */
+static size_t
+find_field(struct pst_str s, struct pst_str *value_out)
+{
+	size_t row, end;
+
+	for (row = 0; row < FIELDS; row++) {
+		struct pst_str name = fields[row].name;
+
+		if (s.n <= name.n || !pst_str_ieq((struct pst_str){ s.p, name.n }, name))
+			continue;
+		for (end = name.n; end < s.n && is_space(s.p[end]); end++)
+			;
+		if (end == s.n || s.p[end] != ':')
+			continue;
+		*value_out = trim((struct pst_str){ s.p + end + 1, s.n - end - 1 });
+		return row;
+	}
+	return FIELDS;
+}
+
+static void
+hide(struct mbox_header *h, size_t at, size_t n)
+{
+	struct pst_gap *last = h->gap_count == 0 ? NULL : &h->gaps[h->gap_count - 1];
+
+	if (last != NULL && last->at + last->length == at)
+		last->length += n;
+	else if (h->gap_count < MBOX_GAPS)
+		h->gaps[h->gap_count++] = (struct pst_gap){ at, n };
+	else
+		return;
+	h->hidden_octets += n;
+}
+
+static bool
+begins_internal_subject(struct pst_str subject)
+{
+	static const struct pst_str said = { "DON'T DELETE THIS MESSAGE", 25 };
+
+	return subject.n >= said.n && memcmp(subject.p, said.p, said.n) == 0;
+}
+
+struct seen {
+	bool has_imap, has_subject;
+};
+
+static void
+take_field(struct mbox_header *h, struct seen *seen, struct pst_str field, size_t at)
+{
+	struct pst_str value;
+	size_t row = find_field(field, &value);
+
+	if (row == FIELDS)
+		return;
+	if (fields[row].is_hidden)
+		hide(h, at, field.n);
+	switch (fields[row].field) {
+	case FIELD_LENGTH:
+		h->has_length = pst_str_u64(value, &h->content_length);
+		break;
+	case FIELD_IMAP:
+		seen->has_imap = true;
+		break;
+	case FIELD_IMAPBASE:
+		h->x_imapbase = value;
+		break;
+	case FIELD_UID:
+		h->x_uid = value;
+		break;
+	case FIELD_UIDL:
+		h->x_uidl = value;
+		break;
+	case FIELD_SUBJECT:
+		seen->has_subject = begins_internal_subject(value);
+		break;
+	case FIELD_SHOWN:
+	case FIELD_HIDDEN:
+		break;
+	}
+}
+
+void
+mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
+{
+	struct seen seen = { false, false };
+	size_t at = 0, n;
+
+	memset(out, 0, offsetof(struct mbox_header, gaps));
+	out->from_octets = mbox_from_line(s);
+	s.p += out->from_octets;
+	s.n -= out->from_octets;
+	if (s.n > MBOX_HEADER_MAX)
+		s.n = MBOX_HEADER_MAX;
+	while (at < s.n) {
+		struct pst_str rest = { s.p + at, s.n - at };
+
+		n = mbox_empty_line(rest);
+		if (n > 0) {
+			out->is_complete = true;
+			at += n;
+			break;
+		}
+		n = field_octets(rest);
+		take_field(out, &seen, (struct pst_str){ rest.p, n }, at);
+		at += n;
+	}
+	out->header_octets = at;
+	/* c-client writes both; anybody can write one of them. */
+	out->is_internal = is_first && seen.has_subject &&
+	                   (seen.has_imap || out->x_imapbase.n > 0) && out->is_complete;
+}
+
+/* Appends s without the CRs before its LFs. */
+static size_t
+add_lines(struct pst_str s, char *out)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s.n;) {
+		struct pst_str rest = { s.p + i, s.n - i };
+		size_t line = line_octets(rest), text = line;
+
+		if (rest.p[line - 1] == '\n') {
+			text--;
+			if (text > 0 && rest.p[text - 1] == '\r')
+				text--;
+		}
+		memcpy(out + n, rest.p, text);
+		n += text;
+		if (rest.p[line - 1] == '\n')
+			out[n++] = '\n';
+		i += line;
+	}
+	return n;
+}
+
+size_t
+mbox_essence(const struct mbox_header *h, struct pst_str content, char *out)
+{
+	size_t header = h->header_octets < content.n ? h->header_octets : content.n;
+	size_t sample = content.n - header < MBOX_SAMPLE ? content.n - header : MBOX_SAMPLE;
+	size_t n = 0, at = 0;
+	uint32_t i;
+
+	for (i = 0; i < h->gap_count && h->gaps[i].at < header; i++) {
+		n += add_lines((struct pst_str){ content.p + at, (size_t)h->gaps[i].at - at },
+		               out + n);
+		at = (size_t)(h->gaps[i].at + h->gaps[i].length);
+	}
+	if (at < header)
+		n += add_lines((struct pst_str){ content.p + at, header - at }, out + n);
+	return n + add_lines((struct pst_str){ content.p + header, sample }, out + n);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* The storage plugin mbox: one file, all messages in it. */
+#include <stdlib.h>
+
+#include "storage/mbox/mbox.h"
+
+static const struct pst_conf_key keys[] = {
+	{ "index_dir", PST_CONF_WRITE_PATH(struct mbox_conf, index_dir), "", 0, 0, NULL,
+	  "Folder for our own files: the index, which holds places, sizes and UIDLs, and the session's "
+	  "lock. Empty: beside each mbox, as .NAME.postern.*. To be set where users may not make "
+	  "files there, as in /var/mail with mail.run_as = \"user\": then a folder with mode 1777. "
+	  "Without a place for them messages can be read, and removed from the end." },
+	{ "locks", PST_CONF_TEXT(struct mbox_conf, locks), "fcntl dotlock_try", 1, 60, NULL,
+	  "Which locks are taken, in which order: fcntl, flock, dotlock, and dotlock_try, which is "
+	  "passed over where the folder does not let us make the file. All programs that write to "
+	  "the mbox must share one of them, and should share the order. The default is the order of "
+	  "Debian's policy." },
+	{ "lock_timeout", PST_CONF_TIME(struct mbox_conf, lock_timeout_ms), "10s", 0, 600000, NULL,
+	  "How long to wait for a lock that another program has, before the client is told "
+	  "[IN-USE]." },
+	{ "dotlock_stale", PST_CONF_TIME(struct mbox_conf, dotlock_stale_ms), "5m", 10000, 86400000,
+	  NULL,
+	  "A dotlock of this age is removed if the mbox was not touched for as long. One that a killed "
+	  "session of this server left is removed at once." },
+	{ "uidl", PST_CONF_CHOICE(struct mbox_conf, uidl), "digest", 0, 0,
+	  "digest|x_uidl|dovecot|uw|cyrus",
+	  "The UIDL of a message that never had one: a digest of its header, size and first lines, or "
+	  "what another server showed: the X-UIDL header, or X-UID with X-IMAPbase as Dovecot "
+	  "(%08Xu%08Xv), UW ipop3d (%08Xv%08Xu) or Cyrus (%v.%u) print them. Where the headers are "
+	  "not there it is the digest." },
+	{ "max_messages", PST_CONF_INT(struct mbox_conf, max_messages), "1000000", 1, 100000000,
+	  "messages", "An mbox with more is refused: it would take all of a worker's memory." },
+	{ .key = NULL },
+};
+
+static int
+check(const void *conf, struct pst_err *err)
+{
+	const struct mbox_conf *c = conf;
+	struct lock_plan plan;
+
+	if (*c->index_dir != '\0' && *c->index_dir != '/')
+		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
+	return lock_parse(c->locks, &plan, err);
+}
+
+static int
+start(const struct pst_host *host, void **self_out, struct pst_err *err)
+{
+	struct mbox *self = mem_new(sizeof(*self));
+
+	self->host = host;
+	self->conf = host->conf;
+	self->margin_ns = MBOX_MARGIN_NS;
+	self->plan.timeout_ms = self->conf->lock_timeout_ms;
+	self->plan.stale_ms = self->conf->dotlock_stale_ms;
+	if (lock_parse(self->conf->locks, &self->plan, err) != 0) {
+		free(self);
+		return -1;
+	}
+	*self_out = self;
+	return 0;
+}
+
+static void
+stop(void *self)
+{
+	free(self);
+}
+
+static const struct pst_storage storage = {
+	.size = sizeof(struct pst_storage),
+	.open = mbox_open,
+	.count = mbox_count,
+	.message = mbox_message_of,
+	.fetch = mbox_fetch,
+	.commit = mbox_commit,
+	.close = mbox_close,
+};
+
+PST_EXPORT const struct pst_plugin postern_plugin = {
+	.abi = PST_ABI,
+	.size = sizeof(struct pst_plugin),
+	.kind = PST_STORAGE,
+	.name = "mbox",
+	.keys = keys,
+	.conf_size = sizeof(struct mbox_conf),
+	.check = check,
+	.start = start,
+	.stop = stop,
+	.storage = &storage,
+};

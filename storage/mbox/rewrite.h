@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* storage/mbox/rewrite.h - taking messages out of an mbox, in place.
+ *
+ * In place, because a delivery agent that waits for the lock has the file open already: were the
+ * file replaced, it would append to one that nobody sees any more. At every moment all messages that
+ * stay are in the file in one piece, whoever reads it:
+ *
+ *	A D T              T are the messages after the first removed one that stay
+ *	A D T [mark T]     T is copied behind, between two marks; then to the disk
+ *	A T … [mark T]     and over D and the old T; then to the disk
+ *	A T                the file is cut
+ *
+ * A note in a file of our own says which of it was going on. Whoever opens the mbox next finishes
+ * it or takes it back. The marks bear a random number that the note has too, so that no mail passes
+ * for one. All this is done under the mail's locks. */
+#ifndef STORAGE_MBOX_REWRITE_H
+#define STORAGE_MBOX_REWRITE_H
+
+#include "storage/mbox/lock.h"
+
+struct rewrite_range {
+	uint64_t at, end;
+};
+
+struct rewrite {
+	const struct pst_host *host;
+	const char *path; /* for messages to the operator */
+	int fd;           /* of the mbox, for reading and writing, locked */
+	int note_fd;      /* -1: there is none; then only the end of the file can be removed */
+	struct lock *lock;
+};
+
+/* Removes the n ranges: ascending, none empty, whole messages. -1: the file is as it was, or the next
+ * rewrite_recover sees to it. */
+int rewrite_remove(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
+                   struct pst_err *err);
+
+/* Whether a rewrite did not come to its end. */
+bool rewrite_is_pending(int note_fd);
+
+/* Finishes it or takes it back. The mbox may have grown since. */
+int rewrite_recover(const struct rewrite *rw, struct pst_err *err);
+
+#endif

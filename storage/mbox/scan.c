@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* One pass over an mbox: each octet is read once, line by line with memchr; see scan.h. */
+#include "storage/mbox/scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define BUFFER ((size_t)256 * 1024)
+#define LOOK (MBOX_FROM_MAX + MBOX_HEADER_MAX + MBOX_SAMPLE) /* < BUFFER */
+#define EMPTY_LINES_MAX 2 /* after a Content-Length, before the next From_ line */
+
+struct reader {
+	int fd;
+	uint64_t size; /* of the file, as far as we read */
+	uint64_t base; /* where in the file buf begins */
+	size_t have;
+	char *buf;
+	struct pst_err *err;
+};
+
+/* What one message is found to be on the way. */
+struct walk {
+	struct mbox_header header;
+	size_t kept; /* octets in first */
+	char first[MBOX_HEADER_MAX + MBOX_SAMPLE];
+	char essence[MBOX_HEADER_MAX + MBOX_SAMPLE];
+	uint64_t content_at; /* where it begins, */
+	uint64_t end_at;     /* and ends */
+	uint64_t next_at;    /* the next From_ line, or the end of the file */
+	uint64_t bare;       /* LFs without CR in it */
+	char last;           /* its last octet */
+};
+
+bool
+mbox_read(int fd, void *out, size_t n, uint64_t at, bool nowait)
+{
+	char *to = out;
+
+	while (n > 0) {
+		struct iovec iov = { to, n };
+		ssize_t got = nowait ? preadv2(fd, &iov, 1, (off_t)at, RWF_NOWAIT)
+		                     : pread(fd, to, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0)
+			errno = ENODATA;
+		if (got <= 0)
+			return false;
+		to += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+static size_t
+smaller(uint64_t a, uint64_t b)
+{
+	return (size_t)(a < b ? a : b);
+}
+
+/* Makes n octets from at on lie in the buffer, or all up to the end. *out is what lies there. */
+static int
+look(struct reader *r, uint64_t at, size_t n, struct pst_str *out)
+{
+	size_t skip = (size_t)(at - r->base), fill;
+
+	if (at + n > r->base + r->have && r->base + r->have < r->size) {
+		memmove(r->buf, r->buf + skip, r->have - skip);
+		r->base = at;
+		r->have -= skip;
+		skip = 0;
+		fill = smaller(BUFFER - r->have, r->size - r->base - r->have);
+		if (!mbox_read(r->fd, r->buf + r->have, fill, r->base + r->have, false))
+			return pst_err_sys(r->err, PST_E_TEMP, "read");
+		r->have += fill;
+	}
+	*out = (struct pst_str){ r->buf + skip, r->have - skip };
+	return 0;
+}
+
+/* ---- The end of a message ---- */
+
+/* LFs without CR in s, which begins a line. */
+static uint64_t
+count_bare(struct pst_str s)
+{
+	uint64_t bare = 0;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		bare += s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r');
+	return bare;
+}
+
+/* Whether the Content-Length is right: at its end is the end of the file, or a From_ line, at the
+ * begin of a line. */
+static bool
+is_length_right(const struct reader *r, const struct walk *w, uint64_t *end_out, uint64_t *next_out)
+{
+	char text[1 + 2 * EMPTY_LINES_MAX + MBOX_FROM_MAX];
+	uint64_t body_at = w->content_at + w->header.header_octets;
+	uint64_t end = body_at + w->header.content_length, next = end;
+	struct pst_str s;
+	bool begins_line;
+	unsigned i;
+	size_t n;
+
+	if (!w->header.has_length || !w->header.is_complete ||
+	    w->header.content_length > r->size - body_at)
+		return false;
+	n = smaller(sizeof(text), r->size - end + 1);
+	if (!mbox_read(r->fd, text, n, end - 1, false))
+		return false;
+	begins_line = text[0] == '\n';
+	s = (struct pst_str){ text + 1, n - 1 };
+	for (i = 0; i < EMPTY_LINES_MAX && (n = mbox_empty_line(s)) > 0; i++) {
+		begins_line = true;
+		s.p += n;
+		s.n -= n;
+		next += n;
+	}
+	if (next < r->size && (!begins_line || mbox_from_line(s) == 0))
+		return false;
+	*end_out = end;
+	*next_out = next;
+	return true;
+}
+
+/* Counts line ends from at up to the known end. */
+static int
+walk_to_end(struct reader *r, struct walk *w, uint64_t at)
+{
+	struct pst_str s;
+	size_t i;
+
+	while (at < w->end_at) {
+		if (look(r, at, 1, &s) != 0)
+			return -1;
+		s.n = smaller(s.n, w->end_at - at);
+		for (i = 0; i < s.n; i++)
+			w->bare += s.p[i] == '\n' && (i == 0 ? w->last : s.p[i - 1]) != '\r';
+		w->last = s.p[s.n - 1];
+		at += s.n;
+	}
+	return 0;
+}
+
+struct line {
+	uint64_t empty_at; /* where the empty line before this one begins; */
+	bool after_empty;  /* if there is one */
+	bool is_parting;   /* and it is not the header's end */
+};
+
+/* The end of the message is here: an empty line before it parts it from the next. */
+static void
+end_here(struct walk *w, const struct line *line, uint64_t at)
+{
+	w->next_at = at;
+	w->end_at = at;
+	if (!line->after_empty || !line->is_parting)
+		return;
+	w->end_at = line->empty_at;
+	w->bare -= at - line->empty_at == 1;
+	w->last = '\n'; /* an empty line follows a line */
+}
+
+/* Looks for an empty line with a From_ line after it, from at on, which begins a line. */
+static int
+walk_lines(struct reader *r, struct walk *w, uint64_t at)
+{
+	struct line line = { at, w->header.is_complete, false };
+	bool begins_line = w->last == '\n'; /* not where a header is too long */
+	struct pst_str s;
+
+	while (at < r->size) {
+		if (look(r, at, 1, &s) != 0)
+			return -1;
+		while (s.n > 0) {
+			const char *lf;
+			size_t n;
+
+			if (line.after_empty && begins_line && s.p[0] == 'F') {
+				if (s.n < MBOX_FROM_MAX && look(r, at, MBOX_FROM_MAX, &s) != 0)
+					return -1;
+				if (mbox_from_line(s) > 0) {
+					end_here(w, &line, at);
+					return 0;
+				}
+			}
+			lf = memchr(s.p, '\n', s.n);
+			n = lf == NULL ? s.n : (size_t)(lf - s.p) + 1;
+			if (lf != NULL) {
+				w->bare += (n > 1 ? lf[-1] : w->last) != '\r';
+				line.after_empty =
+					begins_line && n <= 2 && (n == 1 || s.p[0] == '\r');
+				line.empty_at = at;
+				line.is_parting = true;
+			} else {
+				line.after_empty = false;
+			}
+			/* "\r" and "\n" may come in two pieces */
+			if (lf == NULL && begins_line && n == 1 && s.p[0] == '\r' &&
+			    at + 1 < r->size) {
+				if (look(r, at, 2, &s) != 0)
+					return -1;
+				continue;
+			}
+			begins_line = lf != NULL;
+			w->last = s.p[n - 1];
+			s.p += n;
+			s.n -= n;
+			at += n;
+		}
+	}
+	end_here(w, &line, r->size);
+	return 0;
+}
+
+/* ---- One message ---- */
+
+static void
+own_uidl(struct mbox_scan *s, const struct mbox_header *h, struct mbox_message *m)
+{
+	uint64_t uid;
+	size_t i;
+	int n;
+
+	m->own_uidl_octets = 0;
+	if (s->uidl == MBOX_UIDL_XUIDL) {
+		for (i = 0; i < h->x_uidl.n; i++)
+			if (h->x_uidl.p[i] < 0x21 || h->x_uidl.p[i] > 0x7e)
+				return;
+		if (h->x_uidl.n > 70)
+			return;
+		memcpy(m->own_uidl, h->x_uidl.p, h->x_uidl.n);
+		m->own_uidl_octets = (uint8_t)h->x_uidl.n;
+		return;
+	}
+	if (s->uidl == MBOX_UIDL_DIGEST || s->uid_validity == 0 || !pst_str_u64(h->x_uid, &uid) ||
+	    uid <= s->highest_uid || uid > s->last_uid)
+		return;
+	s->highest_uid = uid;
+	if (s->uidl == MBOX_UIDL_CYRUS)
+		n = snprintf(m->own_uidl, sizeof(m->own_uidl), "%llu.%llu",
+		             (unsigned long long)s->uid_validity, (unsigned long long)uid);
+	else
+		n = snprintf(m->own_uidl, sizeof(m->own_uidl), "%08llx%08llx",
+		             (unsigned long long)(s->uidl == MBOX_UIDL_UW ? s->uid_validity : uid),
+		             (unsigned long long)(s->uidl == MBOX_UIDL_UW ? uid : s->uid_validity));
+	m->own_uidl_octets = (uint8_t)n; /* at most 21 */
+}
+
+static void
+take_imapbase(struct mbox_scan *s, struct pst_str value)
+{
+	struct pst_str word = value;
+	uint64_t validity, last;
+
+	for (word.n = 0; word.n < value.n && pst_is_digit(value.p[word.n]); word.n++)
+		;
+	if (!pst_str_u64(word, &validity) || validity > UINT32_MAX || word.n == value.n)
+		return;
+	word.p += word.n + 1;
+	value.n -= word.n + 1;
+	for (word.n = 0; word.n < value.n && pst_is_digit(word.p[word.n]); word.n++)
+		;
+	if (!pst_str_u64(word, &last) || last > UINT32_MAX)
+		return;
+	s->uid_validity = validity;
+	s->last_uid = last;
+}
+
+void
+mbox_identify(const struct pst_host *host, char *essence, size_t n, uint64_t wire,
+              char identity_out[MBOX_IDENTITY])
+{
+	static const char hex[] = "0123456789abcdef";
+	char tail[24];
+	uint8_t sum[32], both[64];
+	size_t i;
+	int len = snprintf(tail, sizeof(tail), "%llu", (unsigned long long)wire);
+
+	host->sha256(essence, n, both);
+	host->sha256(tail, (size_t)len, both + 32);
+	host->sha256(both, sizeof(both), sum);
+	for (i = 0; i < MBOX_IDENTITY / 2; i++) {
+		identity_out[2 * i] = hex[sum[i] >> 4];
+		identity_out[2 * i + 1] = hex[sum[i] & 15];
+	}
+}
+
+static void
+describe(const struct mbox_scan *s, struct walk *w, uint64_t at, struct mbox_message *m)
+{
+	const struct mbox_header *h = &w->header;
+	uint64_t shown, hidden_bare = 0;
+	bool ends_line = w->last == '\n';
+	size_t n;
+	uint32_t i;
+
+	for (i = 0; i < h->gap_count; i++)
+		hidden_bare += count_bare(
+			(struct pst_str){ w->first + h->gaps[i].at, (size_t)h->gaps[i].length });
+	m->offset = at;
+	m->from = (uint16_t)h->from_octets; /* <= MBOX_FROM_MAX */
+	m->content = w->end_at - w->content_at;
+	m->between = (uint32_t)(w->next_at - w->end_at); /* two empty lines at most */
+	shown = m->content - h->hidden_octets;
+	if (i > 0 && h->gaps[i - 1].at + h->gaps[i - 1].length == m->content)
+		ends_line = true; /* hidden ones begin a line */
+	m->wire = shown + w->bare - hidden_bare + (shown > 0 && !ends_line ? 2 : 0);
+	m->has_gaps = h->gap_count > 0;
+	m->is_crlf = m->wire == shown;
+	n = mbox_essence(h, (struct pst_str){ w->first, smaller(w->kept, m->content) }, w->essence);
+	mbox_identify(s->host, w->essence, n, m->wire, m->identity);
+}
+
+/* One that begins at at; *next_out is where the next one does. */
+static int
+scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at, uint64_t *next_out)
+{
+	struct mbox_message *m;
+	struct pst_str view;
+	uint64_t body_at;
+	int rc;
+
+	if (look(r, at, LOOK, &view) != 0)
+		return -1;
+	mbox_header(view, at == 0, &w->header);
+	if (w->header.from_octets == 0)
+		return pst_err_set(r->err, PST_E_PERM, "not an mbox: no From_ line at octet %llu",
+		                   (unsigned long long)at);
+	view.p += w->header.from_octets;
+	view.n -= w->header.from_octets;
+	w->kept = smaller(view.n, w->header.header_octets + MBOX_SAMPLE);
+	if (w->kept > 0)
+		memcpy(w->first, view.p, w->kept);
+	w->content_at = at + w->header.from_octets;
+	body_at = w->content_at + w->header.header_octets;
+	w->bare = count_bare((struct pst_str){ view.p, w->header.header_octets });
+	w->last = w->header.header_octets == 0 ? '\n' : view.p[w->header.header_octets - 1];
+	if (w->header.x_imapbase.n > 0 && at == 0)
+		take_imapbase(s, w->header.x_imapbase);
+	if (s->count == s->max_messages)
+		return pst_err_set(r->err, PST_E_PERM,
+		                   "more than storage.mbox.max_messages, %llu, messages",
+		                   (unsigned long long)s->max_messages);
+	if (mem_grow(&s->mem, (s->count + 1) * sizeof(*s->messages), SIZE_MAX / 8) != 0)
+		return pst_err_set(r->err, PST_E_TEMP, "no memory to list the maildrop");
+	s->messages = s->mem.p;
+	m = &s->messages[s->count];
+	own_uidl(s, &w->header, m); /* now: the values lie in the buffer, which moves */
+	if (is_length_right(r, w, &w->end_at, &w->next_at))
+		rc = walk_to_end(r, w, body_at);
+	else
+		rc = walk_lines(r, w, body_at);
+	if (rc != 0)
+		return -1;
+	describe(s, w, at, m);
+	if (!w->header.is_internal)
+		s->count++;
+	*next_out = w->next_at;
+	return 0;
+}
+
+/* What the first message says of UIDs; for a reader that begins behind it. */
+static int
+read_imapbase(struct mbox_scan *s, struct reader *r, struct walk *w)
+{
+	size_t n = smaller(sizeof(w->first), r->size);
+
+	if (!mbox_read(r->fd, w->first, n, 0, false))
+		return pst_err_sys(r->err, PST_E_TEMP, "read");
+	mbox_header((struct pst_str){ w->first, n }, true, &w->header);
+	if (w->header.x_imapbase.n > 0)
+		take_imapbase(s, w->header.x_imapbase);
+	return 0;
+}
+
+/* Empty lines before the first From_ line. */
+static int
+skip_empty(struct reader *r, uint64_t *at)
+{
+	struct pst_str s;
+	size_t n;
+
+	while (*at < r->size) {
+		if (look(r, *at, 2, &s) != 0)
+			return -1;
+		n = mbox_empty_line(s);
+		if (n == 0)
+			break;
+		*at += n;
+	}
+	return 0;
+}
+
+int
+mbox_scan(struct mbox_scan *s, int fd, uint64_t at, uint64_t size, struct pst_err *err)
+{
+	struct reader r = { .fd = fd, .size = size, .base = at, .err = err };
+	struct walk *w = mem_new(sizeof(*w));
+	struct mem mem = { NULL, 0 };
+	int rc = -1;
+
+	if (mem_get(&mem, BUFFER) != 0) {
+		pst_err_set(err, PST_E_TEMP, "no memory to read the maildrop");
+		goto out;
+	}
+	r.buf = mem.p;
+	if (at == 0 && skip_empty(&r, &at) != 0)
+		goto out;
+	if (at > 0 && s->uidl >= MBOX_UIDL_DOVECOT && read_imapbase(s, &r, w) != 0)
+		goto out;
+	while (at < size)
+		if (scan_message(s, &r, w, at, &at) != 0)
+			goto out;
+	rc = 0;
+out:
+	mem_drop(&mem);
+	free(w);
+	return rc;
+}
+
+void
+mbox_scan_clear(struct mbox_scan *s)
+{
+	mem_drop(&s->mem);
+	s->messages = NULL;
+	s->count = 0;
+}
