@@ -72,7 +72,7 @@ class Testbed(unittest.TestCase):
         self.assertEqual(processes.in_session(facts["pid"]), [])
 
     def test_what_this_tree_has_not_is_status_2(self):
-        for options in (("--storage", "mbox"), ("--policy", "nosuch"),
+        for options in (("--storage", "mbox", "--mail", "/nonexistent"), ("--policy", "nosuch"),
                         ("--tls", "none", "--strict-port")):
             run = self.run_testbed("start", "--dir", self.dir, *options, status=2)
             self.assertTrue(any(word in run.stderr for word in options if word != "none"),

@@ -121,18 +121,22 @@ class Layout:
 
     def _make_mail(self, everybody):
         o = self.options
-        self.location = o.location or "maildir:%s/%%{user}/Maildir" % self.path("mail")
-        if not self.location.startswith("maildir:"):
-            raise Error("--location %s: it begins with the storage plugin's name, maildir:"
-                        % self.location)
+        place = "mbox" if o.storage == "mbox" else "Maildir"
+        self.location = o.location or "%s:%s/%%{user}/%s" % (o.storage, self.path("mail"), place)
+        if not self.location.startswith(o.storage + ":"):
+            raise Error("--location %s: it begins with the storage plugin's name, %s:"
+                        % (self.location, o.storage))
         self.maildrops = {u: self.maildrop_path(self.location, u) for u in everybody}
         os.makedirs(self.path("start"), exist_ok=True)
         if o.location:
             self._take_in_place()
             return
+        self._folder("mail", "mail", 0o755)
+        if o.storage == "mbox":
+            self._make_mboxes()
+            return
         if o.mail:
             copy_maildir(o.mail, self.path("start", "every"), self.owner)
-        self._folder("mail", "mail", 0o755)
         for path in self.maildrops.values():
             if os.path.isdir(path):
                 continue  # the same name twice
@@ -143,9 +147,19 @@ class Layout:
             if self.is_root:
                 os.chown(os.path.dirname(path), *self.owner)
 
+    def _make_mboxes(self):
+        if self.options.mail:
+            shutil.copyfile(self.options.mail, self.path("start", "every"))
+        for path in self.maildrops.values():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if self.is_root:
+                os.chown(os.path.dirname(path), *self.owner)
+            if self.options.mail:
+                copy_mbox(self.path("start", "every"), path, self.owner)
+
     def _take_in_place(self):
         """The tree's owner is the server's mail user; a tree of root's is given to vmail."""
-        there = [p for p in self.maildrops.values() if os.path.isdir(p)]
+        there = [p for p in self.maildrops.values() if os.path.exists(p)]
         if there:
             st = os.stat(there[0])
             if self.is_root and st.st_uid == 0:
@@ -158,6 +172,8 @@ class Layout:
         for number, (user, path) in enumerate(self.maildrops.items()):
             if os.path.isdir(path):
                 copy_maildir(path, self.path("start", str(number)), None, link=True)
+            elif os.path.exists(path):
+                shutil.copyfile(path, self.path("start", str(number)))
 
     # -- The configuration -------------------------------------------------------------------
 
@@ -176,7 +192,7 @@ class Layout:
             "log.destination": self.log,
             "auth.backends": [o.auth],
             "mail.location": self.location,
-            "storage.maildir": {},
+            "storage.%s" % o.storage: {},
         }
         if o.auth == "passwdfile":
             self.settings["auth.passwdfile.file"] = self.path("auth", "users")
@@ -292,12 +308,30 @@ def copy_maildir(source, target, owner, link=False):
                 os.chown(new, *owner)
 
 
+def copy_mbox(source, target, owner):
+    """The file's octets; what the server made beside the old ones goes."""
+    folder, name = os.path.split(target)
+    for entry in os.listdir(folder):
+        if entry.startswith(".%s.postern." % name):
+            os.unlink(os.path.join(folder, entry))
+    shutil.copyfile(source, target)
+    os.chmod(target, 0o600)
+    if os.geteuid() == 0:
+        os.chown(target, *owner)
+
+
 def reset(state):
     """Every maildrop as it was at start; what the server made beside the messages goes."""
     owner = tuple(int(x) for x in state["owner"].split(":"))
     start = os.path.join(state["dir"], "start")
     for number, path in enumerate(state["maildrops"].values()):
         source = os.path.join(start, str(number) if state["in_place"] else "every")
+        if os.path.isfile(source):
+            copy_mbox(source, path, owner)
+            continue
+        if os.path.isfile(path):  # an mbox that was not there
+            os.unlink(path)
+            continue
         if not os.path.isdir(path) and not os.path.isdir(source):
             continue
         empty_maildir(path)
