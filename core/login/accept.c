@@ -67,16 +67,19 @@ create(struct listener *li, int fd, const char *peer, uint32_t row)
 	return c;
 }
 
-/* For a client that gets no session: one line, as far as the socket takes it. */
+/* For a client that gets no session: one line, as far as the socket takes it; nothing where the client
+ * waits for TLS, to which a line in clear is rubbish. */
 static void
-turn_away(struct login *l, int fd, enum pst_err_kind kind, const char *text)
+turn_away(const struct listener *li, int fd, enum pst_err_kind kind, const char *text)
 {
+	struct login *l = li->login;
 	struct pst_err why, err;
 
 	pst_err_set(&why, kind, "%s", text);
 	pst_buf_reset(&l->reply);
 	(void)pop3_reply_err(&l->reply, &why, text[0] == '\0' ? NULL : text, &err);
-	(void)send(fd, l->reply.data, l->reply.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (li->settings->tls != TLS_IMPLICIT)
+		(void)send(fd, l->reply.data, l->reply.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -93,17 +96,17 @@ client_open(struct listener *li, int fd, const struct sockaddr_storage *peer)
 	pst_addr_text(peer, address);
 	verdict = policy_connect(li, fd, address, &decision);
 	if (verdict == PST_REFUSE) {
-		turn_away(l, fd, decision.kind, decision.text);
+		turn_away(li, fd, decision.kind, decision.text);
 		return;
 	}
 	if (!board_take(l->env->board, l->env->slot, &row)) {
-		turn_away(l, fd, PST_E_TEMP, "too many connections");
+		turn_away(li, fd, PST_E_TEMP, "too many connections");
 		return;
 	}
 	c = create(li, fd, address, row);
 	if (c == NULL) {
 		board_free(l->env->board, row);
-		turn_away(l, fd, PST_E_TEMP, "too many connections");
+		turn_away(li, fd, PST_E_TEMP, "too many connections");
 		return;
 	}
 	pst_socket_nodelay(fd);

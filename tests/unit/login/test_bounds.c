@@ -31,6 +31,10 @@ test_connections_beyond_the_limit_are_turned_away(void **state)
 	rig_hear(&more, "-ERR [SYS/TEMP] too many connections\r\n");
 	rig_hear_end(&more);
 	rig_close(&more);
+	more = rig_connect(r,
+	                   RIG_TLS); /* it waits for TLS: a line in clear would be rubbish to it */
+	rig_hear_end(&more);
+	rig_close(&more);
 	rig_say(&c[0], "QUIT\r\n");
 	rig_hear(&c[0], "+OK goodbye\r\n");
 	rig_close(&c[0]);
