@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "base/arena.h"
@@ -73,6 +74,8 @@ begin(struct request *r, struct ctl *c, int argc, char **argv, const struct opti
 	if (argc + 1 - optind != words)
 		return CTL_USAGE;
 	r->word = argv[optind - 1];
+	if (!c->config_given && access(c->config_path, F_OK) != 0)
+		c->config_path = NULL; /* where there is no server the defaults do */
 	if (ctl_need_config(c) != 0)
 		return CTL_FAILED;
 	r->cost = chain_cost(&c->settings);
