@@ -11,13 +11,14 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 from collections import Counter
 
 import zoo
-from bed import IS_ROOT, BedCase, Closed, eventually, lenient
+from bed import IS_ROOT, Bed, BedCase, Closed, eventually, lenient
 from support import processes
 
 SECONDS = float(os.environ.get("POSTERN_MBOX_SECONDS", "10"))
@@ -326,3 +327,80 @@ class Storm(BedCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+@unittest.skipUnless(IS_ROOT, "needs root")
+class AsTheUser(unittest.TestCase):
+    """Files of system users, each served with the user's own uid: in the home, or all in one folder
+    where users may write to their own file and make no other."""
+    uid = 61900
+
+    def bed_of(self, location, roots, *more):
+        bed = Bed("--users", "1", "--tls", "none", "--set", "mail.run_as=user",
+                  "--set", "mail.first_uid=61000", "--set", "mail.location=" + location,
+                  "--set", "mail.roots=" + roots, "--set", "storage.mbox.lock_timeout=5s", *more)
+        self.addCleanup(bed.stop)
+        bed.ctl("user", "add", "--password-stdin", "--uid", str(self.uid), "--gid", str(self.uid),
+                "--home", os.path.join(roots.split()[0], "ann"), "ann@example.test",
+                text="secret\n", check=True)
+        return bed
+
+    def folder(self):
+        folder = tempfile.mkdtemp(prefix="postern-mbox-")
+        os.chmod(folder, 0o755)
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def put(self, path, count):
+        with open(path, "wb") as f:
+            for n in range(count):
+                f.write(b"From a@example.test Sun Nov 22 06:00:0%d 2026\n"
+                        b"Subject: number %d\n\nbody %d\n\n" % (n, n, n))
+        os.chown(path, self.uid, self.uid)
+        os.chmod(path, 0o600)
+
+    def try_it(self, bed, path):
+        with bed.login("ann@example.test", "secret") as client:
+            self.assertEqual(client.stat()[0], 3)
+            uidls = client.multi("UIDL").splitlines()[:-1]
+            self.assertIn(b"Subject: number 1", client.multi("RETR 2"))
+            owners = set()
+            for pid in processes.children(bed.pid):
+                try:
+                    owners.add(os.stat("/proc/%d" % pid).st_uid)
+                    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+                        if "Uid:\t%d\t%d\t%d\t%d" % ((self.uid,) * 4) in f.read():
+                            owners.add(self.uid)
+                except OSError:
+                    pass
+            self.assertIn(self.uid, owners)
+            client.ok("DELE 2")
+            self.assertTrue(client.quit().startswith(b"+OK"))
+        with bed.login("ann@example.test", "secret") as client:
+            self.assertEqual(client.stat()[0], 2)
+            after = client.multi("UIDL").splitlines()[:-1]
+            self.assertEqual([line.split()[1] for line in after],
+                             [uidls[0].split()[1], uidls[2].split()[1]])
+            self.assertIn(b"Subject: number 2", client.multi("RETR 2"))
+            client.quit()
+        st = os.stat(path)
+        self.assertEqual((st.st_uid, st.st_gid, st.st_mode & 0o777), (self.uid, self.uid, 0o600))
+
+    def test_in_the_home(self):
+        homes = self.folder()
+        home = os.path.join(homes, "ann")
+        os.mkdir(home, 0o700)
+        os.chown(home, self.uid, self.uid)
+        self.put(os.path.join(home, "mbox"), 3)
+        bed = self.bed_of("mbox:%{home}/mbox", homes)
+        self.try_it(bed, os.path.join(home, "mbox"))
+
+    def test_in_a_folder_of_all(self):
+        """As /var/mail, but that nobody but root may make files in it; the index elsewhere."""
+        spool, index = self.folder(), self.folder()
+        os.chmod(index, 0o1777)
+        path = os.path.join(spool, "ann")
+        self.put(path, 3)
+        bed = self.bed_of("mbox:%s/%%{local}" % spool, "%s %s" % (spool, index),
+                          "--set", "storage.mbox.index_dir=" + index)
+        self.try_it(bed, path)
