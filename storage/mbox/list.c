@@ -71,7 +71,20 @@ struct glance {
 	char essence[MBOX_HEADER_MAX + MBOX_SAMPLE];
 };
 
-/* The end of the file, or empty lines and a From_ line. */
+/* What a delivery that is being written begins with: a From_ line that has no end yet. */
+static bool
+is_begun(struct pst_str s)
+{
+	static const struct pst_str from = { "From ", 5 };
+	const size_t n = s.n < from.n ? s.n : from.n;
+
+	if (memchr(s.p, '\n', s.n) != NULL)
+		return false;
+	return memcmp(s.p, from.p, n) == 0 || pst_str_eq(s, PST_LIT("\r"));
+}
+
+/* The end of the file, or empty lines and a From_ line, as far as it is there: this is asked without a
+ * lock, too. */
 static int
 is_end(int fd, uint64_t at, uint64_t size, bool nowait)
 {
@@ -86,7 +99,9 @@ is_end(int fd, uint64_t at, uint64_t size, bool nowait)
 		s.p += skip;
 		s.n -= skip;
 	}
-	return at + n == size && s.n == 0 ? 1 : mbox_from_line(s) > 0;
+	if (at + n == size && (s.n == 0 || is_begun(s)))
+		return 1;
+	return mbox_from_line(s) > 0;
 }
 
 int

@@ -330,6 +330,32 @@ test_deliveries_while_a_session_is_open(void **state)
 	free(text);
 }
 
+/* No lock is held when a message is fetched: a delivery may be at any octet. */
+static void
+test_a_delivery_that_is_being_written(void **state)
+{
+	static const char delivery[] =
+		"From b@example.test Sun Nov 22 06:00:00 2026\nSubject: n\n\n";
+	struct mboxkit *k = *state;
+	struct pst_maildrop *d;
+	struct pst_err err;
+	size_t i, n;
+
+	mboxkit_puts(k, make_mail(1, ""));
+	mboxkit_adds(k, make_mail(2, ""));
+	d = mboxkit_open(k);
+	for (i = 0; i < sizeof(delivery) - 1; i++) {
+		char *wire;
+
+		mboxkit_append(k, delivery + i, 1);
+		wire = mboxkit_fetch(d, 1, &n, &err);
+		if (wire == NULL)
+			fail_msg("octet %zu: %s", i, err.text);
+		free(wire);
+	}
+	mbox_close(d);
+}
+
 /* Another program removes the first message while a session is open. */
 static void
 test_messages_that_moved_are_refused_and_removed_where_they_are(void **state)
@@ -442,6 +468,7 @@ main(void)
 		TEST(test_uidls_of_equal_messages_differ_and_stay),
 		TEST(test_uidls_that_another_server_showed),
 		TEST(test_deliveries_while_a_session_is_open),
+		TEST(test_a_delivery_that_is_being_written),
 		TEST(test_messages_that_moved_are_refused_and_removed_where_they_are),
 		TEST(test_only_what_came_is_read),
 		TEST(test_removing_all_and_again_from_nothing),
