@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 import unittest
 
 import sasl
@@ -110,9 +111,14 @@ class StoredSecrets(Memory):
                         lambda c, u, p: sasl.Scram(u, p).run(c),
                         lambda c, u, p: sasl.Scram(u, p, "SCRAM-SHA-1").run(c)):
             for password in (self.password, "wrong"):
-                with self.bed.connect() as client:
-                    answer = attempt(client, self.user, password)
-                    self.assertEqual(answer[:3] == b"+OK", password == self.password, answer)
+                # The session before may hold the maildrop for a moment after its client has gone.
+                for _ in range(100):
+                    with self.bed.connect() as client:
+                        answer = attempt(client, self.user, password)
+                    if b"[IN-USE]" not in answer:
+                        break
+                    time.sleep(0.02)
+                self.assertEqual(answer[:3] == b"+OK", password == self.password, answer)
 
     def test_the_stored_password_is_wiped_in_auth(self):
         """SQLite keeps pages and rows, where other columns stand right beside it without a NUL between;

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import unittest
+from collections import Counter
 
 import bed
 from support import pgbouncer, postgres, processes
@@ -191,8 +192,11 @@ class Two(AwayCase):
                 end.set()
                 for t in threads:
                     t.join()
-                codes = {code for code, _ in outcomes}
-                self.assertEqual(codes, {""}, "%s of %d" % (codes, len(outcomes)))
+                # A look-up is tried on one other host, once. Who meets the first host's end twice, while
+                # it still takes connections, is told to try later: one in many.
+                codes = Counter(code for code, _ in outcomes)
+                self.assertLessEqual(set(codes), {"", "SYS/TEMP"})
+                self.assertLessEqual(codes["SYS/TEMP"], len(outcomes) // 100, codes)
                 self.assertLess(max(seconds for _, seconds in outcomes), WHOLE + SLACK)
                 self.restore()
                 self.use({"read": self.string(self.pg, twin)})
