@@ -2,6 +2,7 @@
 /* Trying a plugin; see trial.h. */
 #include "ctl/trial.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -74,23 +75,38 @@ trial_guarded(struct pst_str s)
 
 /* ---- In the process of one case ---- */
 
-static bool
-load(struct trial *t)
+size_t
+trial_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (dir != NULL && readdir(dir) != NULL)
+		n++;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
+struct plugin *
+trial_load(struct trial *t)
 {
 	const struct trial_subject *s = t->subject;
 	struct conf_problems problems;
 	struct pst_err err;
+	struct plugin *p = plugin_load_file(s->path, NULL, &err);
 
-	t->plugin = plugin_load_file(s->path, NULL, &err);
-	if (t->plugin == NULL) {
+	if (p == NULL) {
 		trial_fail(t, "%s", err.text);
-		return false;
+		return NULL;
 	}
 	conf_problems_init(&problems, t->arena);
-	plugin_configure(t->plugin, s->prefix, s->texts, &problems);
-	if (problems.n > 0)
-		trial_fail(t, "%s", problems.v[0]);
-	return problems.n == 0;
+	plugin_configure(p, s->prefix, s->texts, &problems);
+	if (problems.n == 0)
+		return p;
+	trial_fail(t, "%s", problems.v[0]);
+	plugin_unload(p);
+	return NULL;
 }
 
 static void
@@ -99,7 +115,8 @@ run_case(struct trial *t, const struct trial_case *one)
 	struct pst_err err;
 
 	t->arena = pst_arena_create();
-	if (load(t)) {
+	t->plugin = trial_load(t);
+	if (t->plugin != NULL) {
 		if (!one->starts)
 			one->run(t);
 		else if (plugin_start(t->plugin, "auth", &err) != 0)

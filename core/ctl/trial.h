@@ -61,6 +61,12 @@ void trial_run_all(const struct trial_subject *s, const struct trial_case *cases
  * into it, crashes. Lives as long as the process. */
 struct pst_str trial_guarded(struct pst_str s);
 
+/* One more of the plugin, with its settings, for plugin_start; the caller unloads it. NULL: the case
+ * has failed. */
+struct plugin *trial_load(struct trial *t);
+
+size_t trial_descriptors(void); /* that are open in this process, and two or three more */
+
 /* ---- The cases, by kind ---- */
 
 extern const struct trial_case trial_common_cases[];

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What an auth plugin is tried with; see trial.h. Every text that it is given lies at the end of
  * readable memory, without a NUL behind it, and cannot be written. */
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,19 +314,6 @@ known_user(struct trial *t)
 		           (int)a.result);
 }
 
-static size_t
-count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	while (dir != NULL && readdir(dir) != NULL)
-		n++;
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
 static void
 ask_often(struct asked *a, struct pst_str word)
 {
@@ -352,13 +338,13 @@ keeps_nothing(struct trial *t)
 	if (t->subject->user != NULL)
 		set_name(&a.query, pst_str_c(t->subject->user));
 	ask_often(&a, word);
-	descriptors = count_descriptors();
+	descriptors = trial_descriptors();
 	before = mallinfo2().uordblks;
 	ask_often(&a, word);
 	after = mallinfo2().uordblks;
-	if (count_descriptors() > descriptors)
+	if (trial_descriptors() > descriptors)
 		trial_fail(t, "%zu descriptors more after %d questions",
-		           count_descriptors() - descriptors, ROUNDS);
+		           trial_descriptors() - descriptors, ROUNDS);
 	if (after > before + ROUNDS * 8)
 		trial_fail(t, "%zu octets more after %d questions", after - before, ROUNDS);
 }

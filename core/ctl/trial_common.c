@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What every plugin is tried with; see trial.h. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,16 +25,10 @@ starts_twice(struct trial *t)
 	int round;
 
 	for (round = 0; round < 2; round++) {
-		struct plugin *p;
-		struct conf_problems problems;
+		struct plugin *p = trial_load(t);
 
-		p = plugin_load_file(t->subject->path, NULL, &err);
-		if (p == NULL) {
-			trial_fail(t, "%s", err.text);
+		if (p == NULL)
 			return;
-		}
-		conf_problems_init(&problems, t->arena);
-		plugin_configure(p, t->subject->prefix, t->subject->texts, &problems);
 		if (plugin_start(p, "auth", &err) != 0)
 			trial_fail(t, "start, time %d: %s", round + 1, err.text);
 		plugin_unload(p);
@@ -52,19 +45,6 @@ struct surroundings {
 	size_t descriptors;
 };
 
-static size_t
-count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	while (dir != NULL && readdir(dir) != NULL)
-		n++;
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
 static void
 look_around(struct surroundings *s)
 {
@@ -79,7 +59,7 @@ look_around(struct surroundings *s)
 		s->folder[0] = '\0';
 	while (environ != NULL && environ[s->variables] != NULL)
 		s->variables++;
-	s->descriptors = count_descriptors();
+	s->descriptors = trial_descriptors();
 }
 
 static void
@@ -140,10 +120,10 @@ closes_what_it_opens(struct trial *t)
 	int round;
 
 	starts_twice(t); /* what a library opens once and for all is open now */
-	before = count_descriptors();
+	before = trial_descriptors();
 	for (round = 0; round < 8 && t->why[0] == '\0'; round++)
 		starts_twice(t);
-	after = count_descriptors();
+	after = trial_descriptors();
 	if (after > before)
 		trial_fail(t, "%zu descriptors more after 16 starts and stops", after - before);
 }

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -106,10 +105,14 @@ struct turns {
 	uint64_t slice_ns, deadline, period;
 };
 
-/* Since Linux 6.12 whoever asks for long turns gives way at once to those with shorter ones. Before, the
+/* A storm of wrong passwords takes the time that the machine has left, and no more: whoever can be
+ * answered without a hash comes first. Not the idle class: a login that does take one must not wait for
+ * ever on a machine that is busy with something else.
+ *
+ * Since Linux 6.12 whoever asks for long turns gives way at once to those with shorter ones. Before, the
  * kernel takes no notice of it, and lets those who wake up go first by themselves. */
 static void
-take_long_turns(void)
+step_back(const struct worker_env *env)
 {
 	const struct turns turns = {
 		.size = sizeof(turns),
@@ -118,25 +121,12 @@ take_long_turns(void)
 		.slice_ns = HASH_SLICE_NS,
 	};
 
-	(void)syscall(SYS_sched_setattr, 0, &turns, 0u);
-}
-
-/* A storm of wrong passwords takes the time that the machine has left, and no more: whoever can be
- * answered without a hash comes first. Not the idle class: a login that does take one must not wait for
- * ever on a machine that is busy with something else. */
-static void
-step_back(const struct worker_env *env)
-{
-	const struct sched_param none = { 0 };
-
 	if (env->kind != WORKER_AUTH || env->role != AUTH_HASH)
 		return;
 	/* Where the kernel shares time between sessions (sched_autogroup), the other workers would be
 	 * charged for the hashes, and wait for their turn behind whatever else the machine does. */
 	(void)setsid();
-	(void)sched_setscheduler(0, SCHED_BATCH, &none);
-	(void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
-	take_long_turns();
+	(void)syscall(SYS_sched_setattr, 0, &turns, 0u);
 }
 
 static int
