@@ -60,6 +60,8 @@ welcome(struct request *r)
 		.max_listed = record->max_listed,
 		.min_poll_ms = record->min_poll_ms,
 		.read_only = record->read_only,
+		.expire_days = record->expire_days,
+		.hold_days = record->hold_days,
 	};
 	size_t n;
 

@@ -8,7 +8,7 @@
 #include "ipc/message.h"
 #include "ipc/wire.h"
 
-#define TICKET_FORMAT 2
+#define TICKET_FORMAT 3
 #define TICKET_LOCATION 4096 /* octets */
 #define PLAIN_MAX (WIRE_TICKET - PST_SEAL_OVERHEAD)
 
@@ -72,6 +72,8 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	msg_put_u32(&w, t->max_listed);
 	msg_put_u64(&w, t->min_poll_ms > 0 ? (uint64_t)t->min_poll_ms : 0);
 	msg_put_u8(&w, t->read_only);
+	msg_put_u32(&w, t->expire_days);
+	msg_put_u32(&w, t->hold_days);
 	n = msg_end(&w);
 	pst_assert(n > 0); /* the bounds above fit in together */
 	pst_seal(d->sealer, atomic_fetch_add(&d->office->next, 1),
@@ -115,6 +117,8 @@ read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
 	t_out->max_listed = msg_get_u32(&r);
 	t_out->min_poll_ms = (int64_t)msg_get_u64(&r);
 	t_out->read_only = msg_get_u8(&r) != 0;
+	t_out->expire_days = msg_get_u32(&r);
+	t_out->hold_days = msg_get_u32(&r);
 	return msg_close(&r, err);
 }
 

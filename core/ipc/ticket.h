@@ -42,6 +42,8 @@ struct ticket {
 	uint32_t max_listed;   /* messages, the oldest */
 	int64_t min_poll_ms;   /* between two logins */
 	bool read_only;        /* nothing may be deleted */
+	uint32_t expire_days;  /* these two as in struct pst_auth_record */
+	uint32_t hold_days;
 };
 
 /* A worker's own handle on the office. */

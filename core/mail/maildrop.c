@@ -21,6 +21,7 @@ maildrop_is_marked(const struct maildrop *d, uint32_t msg)
 void
 maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg_out)
 {
+	*msg_out = (struct pst_message){ .size_octets = 0 }; /* a plugin may know fewer members */
 	d->storage->message(d->drop, msg - 1, msg_out);
 }
 
@@ -93,7 +94,7 @@ sum_up(struct maildrop *d)
 	for (i = 0; i < d->count; i++) {
 		struct pst_message m;
 
-		d->storage->message(d->drop, i, &m);
+		maildrop_message(d, i + 1, &m);
 		d->octets += m.size_octets;
 	}
 }

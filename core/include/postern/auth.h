@@ -90,7 +90,13 @@ struct pst_auth_record {
 
 	/* Networks from which app_credential may be used; empty: from all. allow_nets counts as well. */
 	struct pst_str app_nets;
+
+	/* Days that a message may stay in the maildrop (RFC 2449 section 6.7), and that a deleted one is
+	 * kept for an admin; 0: not said, PST_AUTH_NO_DAYS: none, whatever the server's settings. */
+	uint32_t expire_days, hold_days;
 };
+
+#define PST_AUTH_NO_DAYS UINT32_MAX
 
 /* What happened, told to the backend that knew the user: in batches, in a process of its own, after
  * the client has its answer. */
@@ -151,6 +157,7 @@ struct pst_auth_user {
 	uint32_t max_listed;
 	int64_t min_poll_ms;
 	enum pst_auth_choice pop3_enabled, read_only;
+	uint32_t expire_days, hold_days;
 };
 
 struct pst_auth {

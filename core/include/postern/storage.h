@@ -25,7 +25,13 @@ struct pst_maildrop; /* the plugin's own */
 struct pst_maildrop_spec {
 	const char *path;    /* "maildir:/srv/x" is given to maildir as "/srv/x" */
 	struct pst_str user; /* for the log */
+	unsigned flags;      /* of PST_OPEN_… */
 };
+
+/* An admin says that the UIDLs as they come out now are right: no guard holds them back. */
+#define PST_OPEN_ACCEPT_UIDLS 1u
+/* Believe nothing that was remembered of a message but its UIDL: read all of them again. */
+#define PST_OPEN_MEASURE 2u
 
 /* One message, by its 0-based place in the listing. */
 struct pst_message {
@@ -36,6 +42,9 @@ struct pst_message {
 	/* 1 to PST_UIDL_MAX octets of 0x21 to 0x7E, unique in the maildrop, never another
 	 * message's (RFC 1939 section 7). Borrowed until the maildrop is closed. */
 	struct pst_str uidl;
+	/* For a message with UTF-8 in its header: size_octets for a client that did not say UTF8, which
+	 * is sent a surrogate (RFC 6856 section 5). 0: every client is sent the same. */
+	uint64_t surrogate_octets;
 };
 
 /* Octets of the file that are not the message's: from at (counted from the body's offset) on. */
@@ -64,6 +73,37 @@ enum pst_fetch_result {
 	PST_FETCH_OK = 1,
 	PST_FETCH_WAIT,  /* it would block: call again without PST_FETCH_NOWAIT, from the pool */
 	PST_FETCH_ERROR, /* err is filled; PST_E_PERM or PST_E_TEMP, the session goes on */
+};
+
+/* ---- What an admin does to a maildrop, and what a session does beyond POP3 ---- */
+
+/* A message that comes from elsewhere. */
+struct pst_new_message {
+	/* Opens its stored octets, as fetch does. */
+	int (*open)(void *arg, struct pst_body *body_out, struct pst_err *err);
+	void *arg;
+	struct pst_str uidl;   /* that it is to have; empty: one that the plugin chooses */
+	int64_t received_s;    /* when it came, seconds since 1970; 0: now */
+	struct pst_str sender; /* of its envelope; empty: not known */
+	bool is_seen;          /* it was retrieved once */
+};
+
+/* Where a message of the listing is to be from now on, and with which UIDL. */
+struct pst_place {
+	uint32_t idx;
+	struct pst_str uidl;
+};
+
+/* Under which name removed messages are kept. */
+struct pst_hold {
+	int64_t now_s;
+	struct pst_str session; /* its id; for those who look for it */
+};
+
+/* Which of the messages that are kept: all that fit every one of these. */
+struct pst_held {
+	int64_t since_s, until_s; /* when they were removed; 0: no bound */
+	struct pst_str session;   /* empty: any */
 };
 
 #define PST_FETCH_NOWAIT 1u /* called on the loop: answer from the kernel's caches or say WAIT */
@@ -105,6 +145,39 @@ struct pst_storage {
 	/* loop. Whether close, without commit before, would return at once: then it is called on the
 	 * loop. May be NULL: it never does. */
 	bool (*closes_now)(const struct pst_maildrop *drop);
+
+	/* All that follows is called from the pool, or by posternctl, and may be NULL: then the plugin
+	 * cannot do it, and who asks for it is told so. */
+
+	/* Adds n messages behind those that are there, all or none, in this order; when it returns 0 they
+	 * survive a crash. The open listing stays as it is. */
+	int (*add)(struct pst_maildrop *drop, const struct pst_new_message *msgs, uint32_t n,
+	           struct pst_err *err);
+
+	/* Gives all messages of the listing (n is count) the order of places and the UIDLs that stand
+	 * there, all or none; when it returns 0 that survives a crash. To be closed then. */
+	int (*rearrange)(struct pst_maildrop *drop, const struct pst_place *places, uint32_t n,
+	                 struct pst_err *err);
+
+	/* When message idx came: seconds since 1970. */
+	int (*received)(struct pst_maildrop *drop, uint32_t idx, int64_t *received_s_out,
+	                struct pst_err *err);
+
+	/* These n messages, ascending, were retrieved: other programs are to see that. Before commit or
+	 * close. */
+	int (*mark_seen)(struct pst_maildrop *drop, const uint32_t *idx, uint32_t n,
+	                 struct pst_err *err);
+
+	/* As commit, but what is removed is kept where no client sees it, with its UIDL and its place. A
+	 * message that cannot be kept is not removed. */
+	int (*hold)(struct pst_maildrop *drop, const uint32_t *idx, uint32_t n,
+	            const struct pst_hold *how, uint32_t *removed_out, struct pst_err *err);
+
+	/* Brings what hold kept back, with its UIDLs; or removes it for good. The maildrop is open. */
+	int (*bring_back)(struct pst_maildrop *drop, const struct pst_held *which,
+	                  uint32_t *messages_out, struct pst_err *err);
+	int (*let_go)(struct pst_maildrop *drop, const struct pst_held *which,
+	              uint32_t *messages_out, struct pst_err *err);
 };
 
 #endif
