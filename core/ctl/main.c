@@ -28,12 +28,12 @@ static const struct ctl_command commands[] = {
 	  "Writes a configuration file with every setting at its default, commented out.",
 	  ctl_config_sample },
 	{ "plugin check",
-	  "FILE.so [--user NAME] [--password-stdin | --password-file FILE] [--limit SECONDS] "
-	  "[--only-show] [--no-valgrind]",
+	  "FILE.so [--user NAME] [--password-stdin | --password-file FILE] [--maildrop PATH] "
+	  "[--limit SECONDS] [--only-show] [--no-valgrind]",
 	  "Loads a plugin and shows what it is, or says which rule for plugins it breaks. Then tries "
 	  "it with what it must bear, each case in a process of its own, and once under valgrind "
 	  "where that is installed. Its settings come from -c and -s. --user: one that an auth plugin "
-	  "knows. --limit: seconds that a case may take, 10 without it.",
+	  "knows. --maildrop: one that a storage plugin can open; each case works on a copy. --limit: seconds that a case may take, 10 without it.",
 	  ctl_plugin_check },
 	{ "plugin new", "auth NAME",
 	  "Makes a folder NAME with a plugin to begin with: its source, a Makefile, and a test that it "

@@ -6,11 +6,14 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <postern/auth.h>
 #include <postern/policy.h>
+#include <postern/storage.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -29,6 +32,7 @@ print_functions(const struct pst_plugin *d)
 {
 	const struct pst_auth *a = d->kind == PST_AUTH ? d->auth : NULL;
 	const struct pst_policy *p = d->kind == PST_POLICY ? d->policy : NULL;
+	const struct pst_storage *s = d->kind == PST_STORAGE ? d->storage : NULL;
 	const struct {
 		const char *name;
 		bool is_there;
@@ -44,7 +48,16 @@ print_functions(const struct pst_plugin *d)
 		{ "on_connect", p != NULL && p->on_connect != NULL },
 		{ "before_auth", p != NULL && p->before_auth != NULL },
 		{ "after_auth", p != NULL && p->after_auth != NULL },
-		{ "open, count, message, fetch, commit, close", d->kind == PST_STORAGE },
+		{ "open, count, message, fetch, commit, close", s != NULL },
+		{ "open_now", s != NULL && s->open_now != NULL },
+		{ "closes_now", s != NULL && s->closes_now != NULL },
+		{ "add", s != NULL && s->add != NULL },
+		{ "rearrange", s != NULL && s->rearrange != NULL },
+		{ "received", s != NULL && s->received != NULL },
+		{ "mark_seen", s != NULL && s->mark_seen != NULL },
+		{ "hold", s != NULL && s->hold != NULL },
+		{ "bring_back", s != NULL && s->bring_back != NULL },
+		{ "let_go", s != NULL && s->let_go != NULL },
 		{ "check of its settings", d->check != NULL },
 	};
 	const char *comma = "";
@@ -72,12 +85,22 @@ struct check {
 	bool is_inside; /* this is the process that valgrind watches */
 };
 
-enum option_id { O_USER = 1, O_FILE, O_STDIN, O_LIMIT, O_SHOW, O_NO_VALGRIND, O_INSIDE };
+enum option_id {
+	O_USER = 1,
+	O_FILE,
+	O_STDIN,
+	O_MAILDROP,
+	O_LIMIT,
+	O_SHOW,
+	O_NO_VALGRIND,
+	O_INSIDE
+};
 
 static const struct option options[] = {
 	{ "user", required_argument, NULL, O_USER },
 	{ "password-file", required_argument, NULL, O_FILE },
 	{ "password-stdin", no_argument, NULL, O_STDIN },
+	{ "maildrop", required_argument, NULL, O_MAILDROP },
 	{ "limit", required_argument, NULL, O_LIMIT },
 	{ "only-show", no_argument, NULL, O_SHOW },
 	{ "no-valgrind", no_argument, NULL, O_NO_VALGRIND },
@@ -101,6 +124,9 @@ take_option(struct check *k, int id)
 	case O_STDIN:
 		k->source.use_stdin = true;
 		k->subject.has_password = true;
+		return true;
+	case O_MAILDROP:
+		k->subject.maildrop = optarg;
 		return true;
 	case O_LIMIT:
 		if (!pst_str_u64(pst_str_c(optarg), &seconds) || seconds < 1 || seconds > 3600)
@@ -152,8 +178,34 @@ read_settings(struct check *k)
 	return -1;
 }
 
+/* What valgrind had to say, but for system calls that it does not know. */
+static void
+print_findings(int fd)
+{
+	FILE *f = fdopen(fd, "r");
+	char *line = NULL;
+	size_t room = 0;
+	bool is_known = true;
+
+	if (f == NULL) {
+		close(fd);
+		return;
+	}
+	rewind(f);
+	while (getline(&line, &room, f) > 0) {
+		if (strstr(line, "WARNING: unhandled") != NULL)
+			is_known = false;
+		if (is_known)
+			printf("  %s", line);
+		if (strstr(line, "bug_reports.html") != NULL)
+			is_known = true;
+	}
+	free(line);
+	(void)fclose(f);
+}
+
 /* Runs this program again with the same arguments and --inside, under valgrind; its exit status, or -1
- * where there is no valgrind. */
+ * where there is no valgrind. What it finds is printed. */
 static int
 run_valgrind(const struct check *k)
 {
@@ -161,6 +213,7 @@ run_valgrind(const struct check *k)
 	const char **argv = pst_new_array(const char *, 2 * c->set_count + 24);
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const int log = memfd_create("valgrind", 0); /* which it inherits */
 	int status = -1;
 	size_t n = 0, i;
 	union {
@@ -169,7 +222,7 @@ run_valgrind(const struct check *k)
 	} args = { argv };
 	pid_t pid;
 
-	if (len <= 0)
+	if (len <= 0 || log < 0)
 		goto out;
 	self[len] = '\0';
 	argv[n++] = "valgrind";
@@ -179,6 +232,7 @@ run_valgrind(const struct check *k)
 	argv[n++] = "--show-leak-kinds=definite";
 	argv[n++] = "--errors-for-leak-kinds=definite";
 	argv[n++] = "--keep-debuginfo=yes";
+	argv[n++] = pst_arena_printf(c->arena, "--log-fd=%d", log);
 	argv[n++] = self;
 	if (c->config_given) {
 		argv[n++] = "-c";
@@ -195,6 +249,10 @@ run_valgrind(const struct check *k)
 		argv[n++] = "--user";
 		argv[n++] = k->subject.user;
 	}
+	if (k->subject.maildrop != NULL) {
+		argv[n++] = "--maildrop";
+		argv[n++] = k->subject.maildrop;
+	}
 	argv[n++] = k->path;
 	(void)fflush(stdout);
 	if (posix_spawnp(&pid, "valgrind", NULL, NULL, args.out, environ) != 0)
@@ -204,7 +262,14 @@ run_valgrind(const struct check *k)
 	status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	if (status == 127) /* no such program */
 		status = -1;
+	else if (status != 0) {
+		print_findings(log);
+		free(argv);
+		return status;
+	}
 out:
+	if (log >= 0)
+		close(log);
 	free(argv);
 	return status;
 }
@@ -249,6 +314,10 @@ try_it(struct check *k, enum pst_kind kind)
 	trial_run_all(&k->subject, trial_common_cases, forks, &counts);
 	if (kind == PST_AUTH)
 		trial_run_all(&k->subject, trial_auth_cases, forks, &counts);
+	if (kind == PST_STORAGE) {
+		trial_run_all(&k->subject, trial_storage_cases, forks, &counts);
+		trial_run_all(&k->subject, trial_change_cases, forks, &counts);
+	}
 	if (!forks)
 		return counts.failed == 0 ? CTL_OK : CTL_FAILED;
 	try_under_valgrind(k, &counts);

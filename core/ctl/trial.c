@@ -109,6 +109,12 @@ trial_load(struct trial *t)
 	return NULL;
 }
 
+const char *
+trial_worker(const struct trial *t)
+{
+	return plugin_descriptor(t->plugin)->kind == PST_STORAGE ? "mail" : "auth";
+}
+
 static void
 run_case(struct trial *t, const struct trial_case *one)
 {
@@ -119,7 +125,7 @@ run_case(struct trial *t, const struct trial_case *one)
 	if (t->plugin != NULL) {
 		if (!one->starts)
 			one->run(t);
-		else if (plugin_start(t->plugin, "auth", &err) != 0)
+		else if (plugin_start(t->plugin, trial_worker(t), &err) != 0)
 			trial_fail(t, "start: %s", err.text);
 		else
 			one->run(t);

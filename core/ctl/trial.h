@@ -25,12 +25,15 @@ struct trial_subject {
 	const char *user;
 	bool has_password;
 	struct pst_str password;
+
+	/* A maildrop that it can open, of which every case gets a copy; or NULL. */
+	const char *maildrop;
 };
 
 /* One case while it runs; of the process that runs it. */
 struct trial {
 	const struct trial_subject *subject;
-	struct plugin *plugin; /* loaded, configured, and started as in an auth worker */
+	struct plugin *plugin; /* loaded, configured, and started as in a worker of its kind */
 	struct pst_arena *arena;
 	bool is_skipped;
 	char why[400]; /* "": it is well */
@@ -71,5 +74,10 @@ size_t trial_descriptors(void); /* that are open in this process, and two or thr
 
 extern const struct trial_case trial_common_cases[];
 extern const struct trial_case trial_auth_cases[];
+extern const struct trial_case trial_storage_cases[];
+extern const struct trial_case trial_change_cases[]; /* storage: what changes a maildrop */
+
+/* The worker that loads plugins of this kind; policy plugins are started as in auth. */
+const char *trial_worker(const struct trial *t);
 
 #endif

@@ -29,7 +29,7 @@ starts_twice(struct trial *t)
 
 		if (p == NULL)
 			return;
-		if (plugin_start(p, "auth", &err) != 0)
+		if (plugin_start(p, trial_worker(t), &err) != 0)
 			trial_fail(t, "start, time %d: %s", round + 1, err.text);
 		plugin_unload(p);
 	}
@@ -70,7 +70,7 @@ leaves_the_process_alone(struct trial *t)
 	int sig;
 
 	look_around(&before);
-	if (plugin_start(t->plugin, "auth", &err) != 0) {
+	if (plugin_start(t->plugin, trial_worker(t), &err) != 0) {
 		trial_fail(t, "start: %s", err.text);
 		return;
 	}
@@ -102,7 +102,7 @@ prints_nothing(struct trial *t)
 		trial_skip(t, "no file for what it may print");
 		return;
 	}
-	rc = plugin_start(t->plugin, "auth", &err);
+	rc = plugin_start(t->plugin, trial_worker(t), &err);
 	(void)fflush(NULL);
 	(void)dup2(saved, STDOUT_FILENO);
 	if (rc != 0)
