@@ -102,8 +102,17 @@ struct pst_hold {
 
 /* Which of the messages that are kept: all that fit every one of these. */
 struct pst_held {
-	int64_t since_s, until_s; /* when they were removed; 0: no bound */
+	int64_t since_s, until_s; /* when they were removed; 0: no bound; until_s itself is out */
 	struct pst_str session;   /* empty: any */
+	bool once_a_day;          /* let_go: nothing is done where it was done less than a day ago */
+};
+
+/* A message that hold keeps. */
+struct pst_held_message {
+	struct pst_str uidl;
+	uint64_t size_octets; /* as struct pst_message has it */
+	int64_t removed_s;
+	struct pst_str session; /* the one that removed it */
 };
 
 #define PST_FETCH_NOWAIT 1u /* called on the loop: answer from the kernel's caches or say WAIT */
@@ -178,6 +187,21 @@ struct pst_storage {
 	                  uint32_t *messages_out, struct pst_err *err);
 	int (*let_go)(struct pst_maildrop *drop, const struct pst_held *which,
 	              uint32_t *messages_out, struct pst_err *err);
+
+	/* Tells what hold keeps, the oldest removal first: msg is borrowed until each returns. */
+	int (*held)(struct pst_maildrop *drop, const struct pst_held *which,
+	            void (*each)(void *arg, const struct pst_held_message *msg), void *arg,
+	            struct pst_err *err);
+
+	/* Keeps a line (text without control characters) with the maildrop: what a session did, for an
+	 * admin. Old lines go, so that never more than max_octets are kept. */
+	int (*note)(struct pst_maildrop *drop, struct pst_str line, uint64_t max_octets,
+	            struct pst_err *err);
+
+	/* Tells all lines that are kept, the oldest first: each is whole, and borrowed until each
+	 * returns. */
+	int (*notes)(struct pst_maildrop *drop, void (*each)(void *arg, struct pst_str line),
+	             void *arg, struct pst_err *err);
 };
 
 #endif
