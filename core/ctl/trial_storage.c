@@ -293,6 +293,24 @@ one_of_many(void *arg)
 	return NULL;
 }
 
+/* Sessions of one worker lie side by side, whatever the threads do. */
+static void
+open_side_by_side(struct many *many, int n)
+{
+	struct trial_listing want, now;
+	int i;
+
+	if (n == 0 || !trial_drop_list(&many[0].d, &want))
+		return;
+	for (i = 0; i < n; i++)
+		(void)trial_drop_open(&many[i].d);
+	for (i = 0; i < n; i++)
+		if (many[i].d.open != NULL && trial_drop_read(&many[i].d, true, &now))
+			(void)trial_listing_is(many[i].d.t, &now, &want, NULL, "beside others");
+	for (i = 0; i < n; i++)
+		trial_drop_close(&many[i].d);
+}
+
 /* Calls for different maildrops come from many threads at once. */
 static void
 many_at_once(struct trial *t)
@@ -306,6 +324,7 @@ many_at_once(struct trial *t)
 			                       .arena = pst_arena_create() };
 		n++;
 	}
+	open_side_by_side(many, n);
 	for (started = 0; n == AT_ONCE && started < n; started++) {
 		many[started].d.t = &many[started].mine;
 		if (pthread_create(&many[started].thread, NULL, one_of_many, &many[started]) != 0)

@@ -160,7 +160,7 @@ rogue_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop
 static uint32_t
 rogue_count(const struct pst_maildrop *d)
 {
-	return is(d->host, ONE_AT_A_TIME) && only != NULL ? only->n + (only != d) : d->n;
+	return is(d->host, ONE_AT_A_TIME) && only != d ? 0 : d->n;
 }
 
 static void
