@@ -11,7 +11,6 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "config/table.h"
 #include "credentials/chain.h"
 #include "credentials/mechanism.h"
 #include "plugin/check.h"
@@ -33,58 +32,13 @@ struct conf_reading {
 	struct conf_image *images[CONF_PARTS];
 };
 
-static enum conf_part
-part_of(const char *path)
-{
-	static const struct {
-		const char *prefix;
-		enum conf_part part;
-	} prefixes[] = { { "auth.", CONF_AUTH },
-		         { "storage.", CONF_STORAGE },
-		         { "policy.", CONF_POLICY } };
-	size_t i;
-
-	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-		size_t n = strlen(prefixes[i].prefix);
-
-		/* "auth.workers" is the core's, "auth.sqlite.database" is not. */
-		if (strncmp(path, prefixes[i].prefix, n) == 0 && strchr(path + n, '.') != NULL)
-			return prefixes[i].part;
-	}
-	return CONF_CORE;
-}
-
-/* A setting of a section that is not the plugin's. */
-static bool
-is_servers_own(const char *path)
-{
-	const char *key = strrchr(path, '.') + 1;
-
-	return strcmp(key, "plugin") == 0 ||
-	       conf_table_find(settings_section_keys(path), pst_str_c(key)) != NULL;
-}
-
-/* The core's image has the names of the sections too, and of their texts those that are not the
- * plugin's: settings.c finds the plugin instances by them. */
 static void
 encode_parts(struct conf_reading *r, const struct conf_texts *all, struct conf_problems *problems)
 {
 	struct conf_texts parts[CONF_PARTS];
 	size_t i;
 
-	for (i = 0; i < CONF_PARTS; i++)
-		conf_texts_init(&parts[i], all->arena);
-	for (i = 0; i < all->n; i++) {
-		const struct conf_text *t = &all->v[i];
-		enum conf_part part = part_of(t->path);
-
-		conf_texts_set(&parts[part], pst_str_c(t->path), pst_str_c(t->value), t->file,
-		               t->line);
-		if (part != CONF_CORE)
-			conf_texts_set(&parts[CONF_CORE], pst_str_c(t->path),
-			               pst_str_c(is_servers_own(t->path) ? t->value : ""), t->file,
-			               t->line);
-	}
+	conf_texts_part(all, parts);
 	for (i = 0; i < CONF_PARTS; i++) {
 		r->images[i]->n = conf_texts_encode(&parts[i], r->images[i]->data,
 		                                    IMAGE_OCTETS - sizeof(struct conf_image));

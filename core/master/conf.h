@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "config/parts.h"
 #include "config/settings.h"
 #include "config/system.h"
 #include "ipc/shm.h"
@@ -21,8 +22,6 @@ struct conf_source {
 	const char *const *sets; /* "PATH=VALUE" */
 	size_t set_count;
 };
-
-enum conf_part { CONF_CORE, CONF_AUTH, CONF_STORAGE, CONF_POLICY, CONF_PARTS };
 
 /* An encoded run of texts, at the start of a region. */
 struct conf_image {

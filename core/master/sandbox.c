@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #ifdef PST_SANITIZE
 #include <sanitizer/common_interface_defs.h>
@@ -17,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/rights.h"
 #include "config/settings.h"
 #include "master/hostile.h"
 #include "master/landlock.h"
@@ -47,71 +47,6 @@ enter_empty_root(const struct worker_env *env, struct pst_err *err)
 		return pst_err_sys(err, PST_E_PERM, "sandbox: chroot %s", path);
 	add_bits(env->self, SANDBOX_CHROOT);
 	return 0;
-}
-
-/* keep: a mask of capabilities below 32. */
-static int
-set_capabilities(uint32_t keep, struct pst_err *err)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { .effective = keep, .permitted = keep } };
-
-	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &head, data) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: capset");
-	return 0;
-}
-
-static int
-check_no_capabilities(struct pst_err *err)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { 0 } };
-
-	if (syscall(SYS_capget, &head, data) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: capget");
-	if ((data[0].permitted | data[0].effective | data[0].inheritable | data[1].permitted |
-	     data[1].effective | data[1].inheritable) != 0)
-		return pst_err_set(err, PST_E_PERM, "sandbox: capabilities are left");
-	return 0;
-}
-
-static void
-empty_bounding_set(void)
-{
-	unsigned long cap;
-
-	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* no_new_privs makes it harmless */
-}
-
-/* Groups first, then gid, then uid: the other way round the first two are refused. */
-static int
-become(uid_t uid, gid_t gid, struct pst_err *err)
-{
-	uid_t r, e, s;
-	gid_t rg, eg, sg;
-
-	if (uid == 0 || gid == 0)
-		return pst_err_set(err, PST_E_PERM, "sandbox: uid %d gid %d: never root", (int)uid,
-		                   (int)gid);
-	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: keepcaps");
-	if (setgroups(1, &gid) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: setgroups");
-	if (setresgid(gid, gid, gid) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: setresgid %d", (int)gid);
-	if (setresuid(uid, uid, uid) != 0)
-		return pst_err_sys(err, PST_E_PERM, "sandbox: setresuid %d", (int)uid);
-	if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid ||
-	    getresgid(&rg, &eg, &sg) != 0 || rg != gid || eg != gid || sg != gid)
-		return pst_err_set(err, PST_E_PERM, "sandbox: the ids are not %d:%d", (int)uid,
-		                   (int)gid);
-	if (setuid(0) == 0 || seteuid(0) == 0)
-		return pst_err_set(err, PST_E_PERM, "sandbox: root came back");
-	if (set_capabilities(0, err) != 0) /* the inheritable ones outlive the change of ids */
-		return -1;
-	return check_no_capabilities(err);
 }
 
 /* setresuid has cleared the death signal, so this comes after it. */
@@ -223,7 +158,7 @@ stay_root(const struct worker_env *env, struct pst_err *err)
 		                   "sandbox: server.auth_user is root, and no plugin needs that");
 	if (setgroups(1, &group) != 0 || setresgid(0, 0, 0) != 0)
 		return pst_err_sys(err, PST_E_PERM, "sandbox: groups of root");
-	return set_capabilities(keep, err);
+	return rights_keep(keep, err);
 }
 
 static int
@@ -232,15 +167,15 @@ drop_root(const struct worker_env *env, const struct sandbox_plan *plan, struct 
 	const uint32_t become_somebody = 1u << CAP_SETUID | 1u << CAP_SETGID;
 
 	if (!plan->is_root)
-		return set_capabilities(0, err); /* a service manager may have left some */
-	empty_bounding_set();
+		return rights_keep(0, err); /* a service manager may have left some */
+	rights_empty_bounding_set();
 	if (is_waiting(env))
-		return set_capabilities(become_somebody, err);
+		return rights_keep(become_somebody, err);
 	if (env->kind == WORKER_LOGIN && enter_empty_root(env, err) != 0)
 		return -1;
 	if (env->kind == WORKER_AUTH && plan->uid == 0)
 		return stay_root(env, err);
-	if (become(plan->uid, plan->gid, err) != 0)
+	if (rights_become(plan->uid, plan->gid, err) != 0)
 		return -1;
 	add_bits(env->self, SANDBOX_OWN_USER);
 	return 0;
@@ -284,7 +219,7 @@ sandbox_confine(const struct worker_env *env, uid_t uid, gid_t gid, const char *
 	bool is_on = env->settings->server.sandbox != SANDBOX_OFF;
 
 	if (geteuid() == 0) {
-		if (check_ids(env, uid, gid, err) != 0 || become(uid, gid, err) != 0)
+		if (check_ids(env, uid, gid, err) != 0 || rights_become(uid, gid, err) != 0)
 			return -1;
 		add_bits(env->self, SANDBOX_OWN_USER);
 	} else if (uid != geteuid()) {
