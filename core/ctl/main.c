@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "config/table.h"
 #include "ctl/ctl.h"
+#include "ctl/drops.h"
+#include "ctl/maildrop.h"
 
 static int cmd_help(struct ctl *c, int argc, char **argv);
 
@@ -106,6 +108,11 @@ static const struct ctl_command commands[] = {
 	  "of the descriptor FD or of standard input. The status is 0 for yes, 1 for no, 3 where "
 	  "it cannot be told now.",
 	  ctl_auth_explain },
+	{ "maildrop index", DROPS_MANY " [--measure] " DROPS_MANY_HOW,
+	  "Brings the indexes of maildrops up to date, so that the next login finds them so. A "
+	  "maildrop that is costs next to nothing: broken off and run again, it goes on where it "
+	  "was.",
+	  ctl_maildrop_index },
 	{ "status", "[--json]",
 	  "Shows the running server: its generations and workers, with what each worker's sandbox "
 	  "holds.",
