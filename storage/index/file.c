@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Index files: one read, one write, and the places' time stamps; see index.h. */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -139,6 +140,27 @@ index_load(struct index *ix, const struct index_file *file, size_t max, const ch
 
 /* ---- Writing ---- */
 
+int
+file_sync_directory(int dirfd, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	size_t n = slash == NULL ? 1 : (size_t)(slash - name) + 1;
+	char *dir;
+	int fd, rc;
+
+	if (slash == NULL && dirfd >= 0)
+		return fsync(dirfd);
+	dir = mem_new(n + 1);
+	memcpy(dir, slash == NULL ? "." : name, n);
+	fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	if (fd < 0)
+		return -1;
+	rc = fsync(fd);
+	close(fd);
+	return rc;
+}
+
 static int
 open_spare(const struct index_file *file, int flags)
 {
@@ -273,4 +295,15 @@ index_place_is_settled(const struct index_place *seen, int64_t now_ns, int64_t m
 	int64_t changed = seen->mtime_ns > seen->ctime_ns ? seen->mtime_ns : seen->ctime_ns;
 
 	return !seen->is_there || changed <= now_ns - margin_ns;
+}
+
+int
+index_forget(const struct index_file *file, struct pst_err *err)
+{
+	if ((unlinkat(file->dirfd, file->spare, 0) != 0 && errno != ENOENT) ||
+	    (unlinkat(file->dirfd, file->name, 0) != 0 && errno != ENOENT))
+		return pst_err_sys(err, PST_E_TEMP, "remove %s", file->name);
+	if (file_sync_directory(file->dirfd, file->name) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "sync the folder of %s", file->name);
+	return 0;
 }

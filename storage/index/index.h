@@ -165,7 +165,14 @@ int index_write_begin(struct index_writer *w, const struct index_file *file, str
                       struct pst_err *err);
 int index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err);
 
-/* The same from a file that is open, if it is small and in the kernel's cache; false: ask index_load,
+/* What happened to names in the directory of dirfd/name survives a crash then. -1 and errno. */
+int file_sync_directory(int dirfd, const char *name);
+
+/* Removes both files, so that after a crash, too, nothing is taken from them. -1 (PST_E_TEMP): one may
+ * still be there. */
+int index_forget(const struct index_file *file, struct pst_err *err);
+
+/* The same as index_load from a file that is open, if it is small and in the kernel's cache; false: ask index_load,
  * ix is empty. */
 bool index_load_cached(struct index *ix, int fd);
 

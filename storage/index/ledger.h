@@ -62,17 +62,18 @@ struct ledger {
 
 	/* Numbers: the next one is given with the present UIDVALIDITY; 0: none was given yet. */
 	uint32_t validity, next_uid;
-	bool is_doubtful;
+	bool is_doubtful; /* a number may have been given that is not on record */
 	uint32_t damaged; /* runs of octets that are no records, but for a cut end */
 
 	/* private */
 	const struct ledger_file *file;
+	bool wants_head; /* what the head says is not right: appending writes all anew */
 	uint64_t octets; /* of the file that hold; appending goes there */
-	uint64_t seed;
+	uint64_t seed, table_seed;
 	uint32_t *slots[2]; /* by key (newest first), by UIDL */
 	uint32_t *older;    /* entry with the same hash of its key, by entry */
 	size_t mask;
-	struct mem mem_text, mem_entries, mem_slots, mem_older, mem_added;
+	struct mem mem_text, mem_entries, mem_slots, mem_older;
 };
 
 /* *l must be zeroed; file is borrowed until ledger_clear. No file: an empty ledger, and 0. -1
@@ -90,8 +91,8 @@ const struct ledger_entry *ledger_of_uidl(const struct ledger *l, struct pst_str
 
 /* A UIDVALIDITY and a UID that were never given in this maildrop. known_validity and known_next: what
  * the index says was given (0: nothing). now_s: seconds since 1970, from which a new UIDVALIDITY
- * comes. Without a UIDVALIDITY in what is shown (is_bare) a new one would not tell numbers apart:
- * then the UIDs go on from the time. */
+ * comes. Where it is not shown (is_bare) it cannot tell numbers apart: then the UIDs begin with the
+ * time, in seconds, which no more than one message a second can catch up with. */
 void ledger_numbers(struct ledger *l, uint32_t known_validity, uint32_t known_next, int64_t now_s,
                     bool is_bare);
 /* The next one. false: there is none left under this UIDVALIDITY; ask ledger_numbers again with
@@ -108,7 +109,7 @@ int ledger_append(struct ledger *l, const struct ledger_entry *entries, uint32_t
  * survives a crash. The numbers of *l stay, so that none is given again. For an order, or UIDLs from
  * elsewhere: forget the index before (index_forget), then do this; a crash between costs the index
  * only. */
-int ledger_rewrite(const struct ledger *l, const struct ledger_entry *entries, uint32_t n,
+int ledger_rewrite(struct ledger *l, const struct ledger_entry *entries, uint32_t n,
                    struct pst_err *err);
 
 /* Whether so much of it is of no use any more that it should be written anew. live: messages that
