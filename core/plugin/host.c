@@ -92,6 +92,12 @@ host_retire(const struct pst_host *host)
 		*h->is_retiring = true;
 }
 
+static void
+host_md5(const void *data, size_t n, uint8_t out[16])
+{
+	pst_digest(PST_MD5, (struct pst_str){ data, n }, (struct pst_str){ NULL, 0 }, out);
+}
+
 void
 plugin_host_init(struct plugin_host *h, const char *instance, const char *worker, const void *conf)
 {
@@ -110,5 +116,6 @@ plugin_host_init(struct plugin_host *h, const char *instance, const char *worker
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
 		.retire = host_retire,
+		.md5 = host_md5,
 	};
 }

@@ -97,6 +97,9 @@ struct pst_host {
 	/* For auth: this process has served enough. It ends after the request in hand, another takes
 	 * its place, and nobody calls that a failure. */
 	void (*retire)(const struct pst_host *host);
+
+	/* MD5 of the data: no protection, but what other programs name things by. */
+	void (*md5)(const void *data, size_t n, uint8_t out[16]);
 };
 
 struct pst_plugin {

@@ -92,6 +92,9 @@ test_memory_random_digest_and_comparison_work(void **state)
 		assert_int_equal(zeroed[i], 0);
 	h.host.sha256("abc", 3, digest);
 	assert_memory_equal(digest, of_abc, sizeof(of_abc));
+	h.host.md5("abc", 3, digest); /* RFC 1321, appendix A.5 */
+	assert_memory_equal(digest,
+	                    "\x90\x01\x50\x98\x3c\xd2\x4f\xb0\xd6\x96\x3f\x7d\x28\xe1\x7f\x72", 16);
 	h.host.random(a, sizeof(a));
 	h.host.random(b, sizeof(b));
 	assert_memory_not_equal(a, b, sizeof(a));

@@ -40,6 +40,12 @@ host_log(const struct pst_host *host, enum pst_log_level level, const char *even
 	va_end(ap);
 }
 
+static void
+host_md5(const void *data, size_t n, uint8_t out[16])
+{
+	pst_digest(PST_MD5, (struct pst_str){ data, n }, (struct pst_str){ NULL, 0 }, out);
+}
+
 /* Which kit counts: measure is not told the host. */
 static _Thread_local struct kit *measuring;
 
@@ -90,6 +96,7 @@ kit_init(struct kit *k)
 		.log = host_log,
 		.random = pst_random,
 		.sha256 = pst_sha256,
+		.md5 = host_md5,
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
 	};

@@ -29,6 +29,12 @@ host_log(const struct pst_host *host, enum pst_log_level level, const char *even
 	(void)snprintf(k->last_event, sizeof(k->last_event), "%s", event);
 }
 
+static void
+host_md5(const void *data, size_t n, uint8_t out[16])
+{
+	pst_digest(PST_MD5, (struct pst_str){ data, n }, (struct pst_str){ NULL, 0 }, out);
+}
+
 int
 mboxkit_set_up(void **state)
 {
@@ -41,6 +47,7 @@ mboxkit_set_up(void **state)
 		.log = host_log,
 		.random = pst_random,
 		.sha256 = pst_sha256,
+		.md5 = host_md5,
 		.now_ms = pst_now_ms,
 	};
 	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
