@@ -17,7 +17,7 @@ struct scan {
 	const char *source; /* ended by NUL */
 	const char *p;      /* in it */
 	char *out;          /* where the next octet of text goes: never more than was read */
-	unsigned allowed;
+	uint64_t allowed;
 	char mark;
 };
 
@@ -156,7 +156,7 @@ copy_comment(struct scan *s, struct pst_err *err)
 }
 
 static int
-find_param(struct pst_str name, unsigned allowed, enum sql_param *param_out, struct pst_err *err)
+find_param(struct pst_str name, uint64_t allowed, enum sql_param *param_out, struct pst_err *err)
 {
 	char known[160] = "";
 	size_t n = 0;
@@ -244,7 +244,7 @@ scan_one(struct scan *s, struct sql_query *q, struct pst_err *err)
 bool
 sql_param_is_number(enum sql_param param)
 {
-	static const unsigned numbers = SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_ENABLED) |
+	static const uint64_t numbers = SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_ENABLED) |
 	                                SQL_BIT(SQL_POP3_ENABLED) | SQL_BIT(SQL_MAX_SESSIONS) |
 	                                SQL_BIT(SQL_MIN_POLL) | SQL_BIT(SQL_MAX_LISTED) |
 	                                SQL_BIT(SQL_READ_ONLY) | SQL_BIT(SQL_AT) |
@@ -255,7 +255,7 @@ sql_param_is_number(enum sql_param param)
 }
 
 int
-sql_query_parse(struct sql_query *q, const char *source, unsigned allowed, char mark,
+sql_query_parse(struct sql_query *q, const char *source, uint64_t allowed, char mark,
                 struct pst_err *err)
 {
 	struct scan s = { .source = source, .p = source, .allowed = allowed, .mark = mark };

@@ -44,7 +44,7 @@ enum sql_param {
 	SQL_PARAMS
 };
 
-#define SQL_BIT(param) (1u << (param))
+#define SQL_BIT(param) (UINT64_C(1) << (param))
 #define SQL_ASKER                                                                                  \
 	(SQL_BIT(SQL_USER) | SQL_BIT(SQL_LOCAL_PART) | SQL_BIT(SQL_DOMAIN) |                       \
 	 SQL_BIT(SQL_REMOTE_IP) | SQL_BIT(SQL_LOCAL_IP) | SQL_BIT(SQL_SNI) |                       \
@@ -91,7 +91,7 @@ bool sql_param_is_number(enum sql_param param);
 
 /* Fills text, params and param_count from source. allowed: SQL_BITs. mark: '?' or '$'. An empty source
  * is a query that does not exist. -1: PST_E_CLIENT. */
-int sql_query_parse(struct sql_query *q, const char *source, unsigned allowed, char mark,
+int sql_query_parse(struct sql_query *q, const char *source, uint64_t allowed, char mark,
                     struct pst_err *err);
 void sql_query_clear(struct sql_query *q);
 

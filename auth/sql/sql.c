@@ -14,7 +14,7 @@
 struct kind {
 	const char *setting;
 	size_t offset; /* in struct sql_texts */
-	unsigned allowed;
+	uint64_t allowed;
 	bool is_read;          /* a look-up: a replica will do */
 	bool goes_with_lookup; /* the default is for the default of lookup_query alone */
 	const char *def;       /* the default, where it asks for more than the first tables had */

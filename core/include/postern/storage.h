@@ -104,7 +104,7 @@ struct pst_hold {
 struct pst_held {
 	int64_t since_s, until_s; /* when they were removed; 0: no bound; until_s itself is out */
 	struct pst_str session;   /* empty: any */
-	bool once_a_day;          /* let_go: nothing is done where it was done less than a day ago */
+	bool once_a_day; /* let_go: nothing is done where it was done less than a day ago */
 };
 
 /* A message that hold keeps. */
