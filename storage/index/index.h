@@ -60,6 +60,7 @@ struct index_head {
 #define INDEX_TWIN 4u       /* another file has the same identity */
 #define INDEX_UNMEASURED 8u /* the octets are not to be believed: read it again */
 #define INDEX_GAPS 16u      /* of an mbox: some of the stored octets are not shown */
+#define INDEX_LEDGER 32u    /* its UIDL is in the ledger */
 #define INDEX_OWED 128u     /* the old server's list is still to be told of it */
 
 /* One message, decoded. The strings are borrowed from the index. */
