@@ -14,6 +14,7 @@
 #include <postern/str.h>
 
 #include "storage/index/index.h"
+#include "storage/index/uidl.h"
 #include "storage/maildir/name.h"
 #include "storage/maildir/scan.h"
 
@@ -47,6 +48,7 @@ struct foreign {
 	const char *first_bad;
 
 	/* private */
+	uidl_md5 *md5; /* for formats */
 	uint32_t text_used;
 	uint32_t *slots;
 	size_t slot_mask;
@@ -88,12 +90,12 @@ int foreign_add(struct foreign *f, const struct foreign_record *r, struct pst_st
 
 /* ---- Dovecot's pop3_uidl_format ----
  *
- * In the older syntax %[0][width][X|L|U]letter with u, v, f, g and %%; in the newer one %{name} with
- * uid, uidvalidity, filename, guid and | hex(width), | lower, | upper. */
+ * As in uidl.h, with u, v, f and g. */
 
 struct foreign_values {
 	uint32_t uid, validity;
 	struct pst_str base, guid;
+	uidl_md5 *md5; /* of struct pst_host; NULL: there is no M */
 };
 
 /* The octets written to out; 0: the result is empty or longer than room. -1: not such a format (err). */

@@ -113,6 +113,7 @@ add_record(struct parse *p, struct pst_str base, const struct tokens *t, uint32_
 		.validity = p->validity,
 		.base = base,
 		.guid = t->guid.n > 0 ? t->guid : base,
+		.md5 = p->f->md5,
 	};
 	struct foreign_record r = {
 		.base = base.p,
@@ -170,9 +171,11 @@ parse_record(struct parse *p, struct pst_str line, bool *needs_out, struct pst_e
 
 /* Whether the format's result depends on the UIDVALIDITY. */
 static bool
-format_has_validity(const char *format)
+format_has_validity(const char *format, uidl_md5 *md5)
 {
-	struct foreign_values v = { .uid = 1, .base = PST_LIT("b"), .guid = PST_LIT("b") };
+	struct foreign_values v = {
+		.uid = 1, .base = PST_LIT("b"), .guid = PST_LIT("b"), .md5 = md5
+	};
 	char one[INDEX_UIDL_MAX], two[INDEX_UIDL_MAX];
 	struct pst_err err;
 	int n, m;
@@ -205,7 +208,7 @@ foreign_parse_dovecot(struct foreign *f, struct pst_str octets, const char *form
 		if (parse_record(&p, line, &needs_validity, err) != 0)
 			return -1;
 	}
-	if (p.validity == 0 && needs_validity && format_has_validity(format))
+	if (p.validity == 0 && needs_validity && format_has_validity(format, f->md5))
 		return pst_err_set(err, PST_E_TEMP, FOREIGN_DOVECOT_LIST ":1: no UIDVALIDITY");
 	f->kind = FOREIGN_DOVECOT;
 	return 0;

@@ -141,7 +141,7 @@ foreign_load(struct foreign *f, const struct maildir *self, int root, const char
 	const char *name = "";
 	struct pst_err why;
 
-	*f = (struct foreign){ .kind = FOREIGN_NONE };
+	*f = (struct foreign){ .kind = FOREIGN_NONE, .md5 = host->md5 };
 	if (self->conf->old_server == MAILDIR_OLD_NONE)
 		return 0;
 	if (load(f, self, root, &name, &why) == 0) {
