@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Removing messages for good, at QUIT: their files, their octets from the quota file, their records.
+/* Removing messages at QUIT, for good or into the hold area: their files, their octets from the quota
+ * file, their records.
  *
- * No fsync: a removal that a crash undoes brings a message back, which is allowed; the other way
- * round would not be. */
+ * No fsync of what is removed: a removal that a crash undoes brings a message back, which is allowed;
+ * the other way round would not be. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 #include <unistd.h>
 
 #include "storage/maildir/drop.h"
+#include "storage/maildir/hold.h"
 #include "storage/maildir/name.h"
+#include "storage/maildir/quota.h"
 
 #define MAX_ATTEMPTS 3
 #define COMPARE_OCTETS ((size_t)16 * 1024)
@@ -21,7 +24,8 @@ struct removal {
 	struct pst_maildrop *d;
 	const uint32_t *idx;
 	uint32_t n;
-	uint8_t *fates; /* enum fate, of each of the n */
+	uint8_t *fates;                 /* enum fate, of each of the n */
+	const struct hold_batch *batch; /* where they go; NULL: nowhere */
 	int dirfd[PLACE_BOTH];
 	uint32_t missing, failed;
 	uint64_t quota_octets; /* what the quota file counts for the removed ones */
@@ -31,21 +35,22 @@ struct removal {
 
 /* ---- Files ---- */
 
-/* What Maildir++ counts for a file: what its name says, else its size. */
-static uint64_t
-quota_octets(struct pst_str base, uint64_t stored_octets)
-{
-	uint64_t said;
-
-	return maildir_field(base, 'S', &said) && said <= INT64_MAX ? said : stored_octets;
-}
-
 static void
 note_failure(struct removal *r, const struct drop_file *f)
 {
 	if (r->failed++ == 0)
-		pst_err_sys(&r->first, drop_kind_of_errno(), "%s: unlink %s/%.100s", r->d->path,
-		            maildir_places[f->place], f->name);
+		pst_err_sys(&r->first, drop_kind_of_errno(), "%s: %s %s/%.100s", r->d->path,
+		            r->batch == NULL ? "unlink" : "hold", maildir_places[f->place],
+		            f->name);
+}
+
+/* Into the hold area under the name that it has now. Nothing there can have it: the folder is new. */
+static bool
+take_away(const struct removal *r, const struct drop_file *f)
+{
+	if (r->batch == NULL)
+		return unlinkat(r->dirfd[f->place], f->name, 0) == 0;
+	return renameat(r->dirfd[f->place], f->name, r->batch->fd, f->name) == 0;
 }
 
 static void
@@ -56,8 +61,7 @@ remove_one(struct removal *r, uint32_t i)
 
 	drop_file(r->d, r->idx[i], &f);
 	errno = ENOENT;
-	if (r->dirfd[f.place] >= 0 && strchr(f.name, '/') == NULL &&
-	    unlinkat(r->dirfd[f.place], f.name, 0) == 0) {
+	if (r->dirfd[f.place] >= 0 && strchr(f.name, '/') == NULL && take_away(r, &f)) {
 		r->fates[i] = FATE_REMOVED;
 		index_at(&r->d->index, r->idx[i], &m);
 		r->quota_octets += quota_octets(m.identity, m.stored_octets);
@@ -241,31 +245,6 @@ remove_twins(struct removal *r)
 	scan_clear(&s);
 }
 
-/* ---- Quota ---- */
-
-/* Maildir++: one line for all, appended by one write; only where the file is. */
-static void
-tell_quota(const struct removal *r)
-{
-	char line[64];
-	struct stat st;
-	int fd, n;
-
-	if (r->quota_files == 0)
-		return;
-	fd = openat(r->d->root, "maildirsize",
-	            O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return;
-	n = snprintf(line, sizeof(line), "-%llu -%u\n", (unsigned long long)r->quota_octets,
-	             r->quota_files);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || write(fd, line, (size_t)n) != n)
-		r->d->self->host->log(r->d->self->host, PST_LOG_WARN, "maildir.quota_unwritten",
-		                      "path=%s octets=-%llu files=-%u", r->d->path,
-		                      (unsigned long long)r->quota_octets, r->quota_files);
-	close(fd);
-}
-
 /* ---- All ---- */
 
 static uint32_t
@@ -282,28 +261,68 @@ mark_removed(struct removal *r)
 	return removed;
 }
 
+/* batch: made, with its journal. dirfd is open. */
+static int
+remove_messages(struct removal *r, uint32_t *removed_out, struct pst_err *err)
+{
+	struct pst_maildrop *d = r->d;
+
+	r->fates = mem_new(r->n);
+	remove_twins(r);
+	remove_all(r);
+	*removed_out = mark_removed(r);
+	quota_tell(d, -(int64_t)r->quota_octets, -(int64_t)r->quota_files);
+	if (*removed_out > 0)
+		drop_write_back(d);
+	if (r->failed > 0)
+		pst_err_set(err, r->first.kind, "%u of %u messages were not removed: %.180s",
+		            r->n - *removed_out, r->n, r->first.text);
+	free(r->fates);
+	return r->failed > 0 ? -1 : 0;
+}
+
 int
 drop_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
             struct pst_err *err)
 {
 	struct removal r = { .d = d, .idx = idx, .n = n };
+	int rc;
 
 	*removed_out = 0;
 	if (n == 0)
 		return 0;
 	if (drop_open_places(d, r.dirfd, err) != 0)
 		return -1;
-	r.fates = mem_new(n);
-	remove_twins(&r);
-	remove_all(&r);
-	*removed_out = mark_removed(&r);
-	tell_quota(&r);
-	if (*removed_out > 0)
-		drop_write_back(d);
-	if (r.failed > 0)
-		pst_err_set(err, r.first.kind, "%u of %u messages were not removed: %.180s",
-		            n - *removed_out, n, r.first.text);
-	free(r.fates);
+	rc = remove_messages(&r, removed_out, err);
 	drop_close_places(r.dirfd);
-	return r.failed > 0 ? -1 : 0;
+	return rc;
+}
+
+int
+drop_hold(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, const struct pst_hold *how,
+          uint32_t *removed_out, struct pst_err *err)
+{
+	struct removal r = { .d = d, .idx = idx, .n = n };
+	struct hold_batch batch = { .fd = -1 };
+	struct hold_area area;
+	int rc = -1;
+
+	*removed_out = 0;
+	if (n == 0)
+		return 0;
+	if (drop_open_places(d, r.dirfd, err) != 0)
+		return -1;
+	drop_locate_hold(d, r.dirfd[PLACE_CUR], &area);
+	if (r.dirfd[PLACE_CUR] < 0)
+		pst_err_set(err, PST_E_PERM, "%s: has no cur/, in which removed messages are kept",
+		            d->path);
+	else if (drop_write_journal(d, &area, idx, n, how, &batch, err) == 0) {
+		r.batch = &batch;
+		rc = remove_messages(&r, removed_out, err);
+	}
+	if (batch.fd >= 0)
+		hold_forget(&area, &batch); /* unless something is in it */
+	hold_close(&batch);
+	drop_close_places(r.dirfd);
+	return rc;
 }

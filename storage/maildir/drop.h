@@ -43,8 +43,9 @@ struct pst_maildrop {
 	uint32_t stale_count;
 	bool is_doubtful; /* the directories must be read next time, whatever their times say */
 
-	bool no_openat2; /* this kernel or sandbox has none */
-	bool is_light;   /* nothing of its closing takes time: opened by drop_open_now */
+	bool no_openat2;   /* this kernel or sandbox has none */
+	bool is_rewritten; /* the index on the disk has messages that the listing has not */
+	bool is_light;     /* nothing of its closing takes time: opened by drop_open_now */
 };
 
 /* ---- drop.c: the vtable's open and close, places, bits ---- */
@@ -119,5 +120,18 @@ enum pst_fetch_result drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned 
 
 int drop_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
                 struct pst_err *err);
+int drop_hold(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, const struct pst_hold *how,
+              uint32_t *removed_out, struct pst_err *err);
+
+/* ---- seen.c ---- */
+
+int drop_mark_seen(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, struct pst_err *err);
+
+/* ---- history.c ---- */
+
+int drop_note(struct pst_maildrop *d, struct pst_str line, uint64_t max_octets,
+              struct pst_err *err);
+int drop_notes(struct pst_maildrop *d, void (*each)(void *arg, struct pst_str line), void *arg,
+               struct pst_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "storage/maildir/drop.h"
 #include "storage/maildir/foreign.h"
+#include "storage/maildir/hold.h"
 
 #define KEEP_NS INT64_C(60000000000) /* longer than NFS believes its caches */
 
@@ -81,6 +82,13 @@ static const struct pst_storage storage = {
 	.close = drop_close,
 	.open_now = drop_open_now,
 	.closes_now = drop_closes_now,
+	.mark_seen = drop_mark_seen,
+	.hold = drop_hold,
+	.bring_back = drop_bring_back,
+	.let_go = drop_let_go,
+	.held = drop_held,
+	.note = drop_note,
+	.notes = drop_notes,
 };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {

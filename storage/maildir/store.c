@@ -178,6 +178,8 @@ drop_write_back(struct pst_maildrop *d)
 	size_t strings = strings_without_removed(d, &listed);
 	unsigned i;
 
+	if (d->is_rewritten) /* what is removed is missed, the next time */
+		return;
 	if (index_build(&b, &next, listed, d->index.kept, strings, &err) != 0)
 		return; /* the old one stays, and its places no longer match */
 	add_without_removed(d, &b);
