@@ -4,6 +4,7 @@
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -64,6 +65,33 @@ pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out)
 	pst_assert(gnutls_hash(hash, zeros, sizeof(zeros)) == 0);
 	gnutls_hash_deinit(hash, NULL);
 	pst_wipe_stack();
+}
+
+/* GnuTLS's handle is a pointer to its own, and has no name for what it points to. */
+struct pst_sum {
+	gnutls_hash_hd_t hash;
+};
+
+struct pst_sum *
+pst_sum_create(void)
+{
+	struct pst_sum *s = pst_new(struct pst_sum);
+
+	pst_assert(gnutls_hash_init(&s->hash, GNUTLS_DIG_SHA256) == 0);
+	return s;
+}
+
+void
+pst_sum_add(struct pst_sum *s, const void *data, size_t n)
+{
+	pst_assert(n == 0 || gnutls_hash(s->hash, data, n) == 0);
+}
+
+void
+pst_sum_end(struct pst_sum *s, uint8_t out[32])
+{
+	gnutls_hash_deinit(s->hash, out);
+	free(s);
 }
 
 void

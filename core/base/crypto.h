@@ -22,6 +22,12 @@ enum pst_digest { PST_SHA1 = 1, PST_SHA256, PST_SHA512, PST_MD5 };
 size_t pst_digest_octets(enum pst_digest d);
 void pst_digest(enum pst_digest d, struct pst_str a, struct pst_str b, uint8_t *out);
 
+/* SHA-256 of octets that come in pieces; not for secrets. end frees it. */
+struct pst_sum;
+struct pst_sum *pst_sum_create(void);
+void pst_sum_add(struct pst_sum *s, const void *data, size_t n);
+void pst_sum_end(struct pst_sum *s, uint8_t out[32]);
+
 void pst_hmac_sha256(struct pst_str key, struct pst_str data, uint8_t out[32]);
 void pst_hmac(enum pst_digest d, struct pst_str key, struct pst_str data, uint8_t *out);
 
