@@ -244,14 +244,15 @@ int
 index_write_end(struct index_writer *w, struct index *ix, struct pst_err *err)
 {
 	const struct index_file *file = w->file;
+	size_t keep;
 
 	index_seal(ix);
+	keep = ix->octets + index_write_prints(ix, w->fd);
 	if (pwrite_all(w->fd, index_head_octets(ix), 0) != 0) {
 		pst_err_sys(err, PST_E_TEMP, "write %s", file->spare);
 		return give_up(w);
 	}
-	if (w->old_octets / 2 > ix->octets + SHRINK_OCTETS &&
-	    ftruncate(w->fd, (off_t)ix->octets) != 0)
+	if (w->old_octets / 2 > keep + SHRINK_OCTETS && ftruncate(w->fd, (off_t)keep) != 0)
 		w->old_octets = 0; /* it stays long, which does no harm */
 	if (exchange(file) != 0) {
 		pst_err_sys(err, PST_E_TEMP, "rename %s to %s", file->spare, file->name);

@@ -26,7 +26,11 @@ enum {
 	AT_SECTIONS = AT_PLACES + INDEX_PLACES * PLACE_OCTETS,
 	SECTION_OCTETS = 24,
 	SECTIONS = 8,
-	AT_HEAD_SUM = AT_SECTIONS + SECTIONS * SECTION_OCTETS,
+	AT_UIDL_POLICY = AT_SECTIONS + SECTIONS * SECTION_OCTETS,
+	OLD_HEAD_OCTETS = AT_UIDL_POLICY + 8, /* with its sum here: there are such files */
+	AT_UID_VALIDITY = AT_UIDL_POLICY + 4,
+	AT_NEXT_UID = AT_UIDL_POLICY + 8,
+	AT_HEAD_SUM = AT_UIDL_POLICY + 16,
 	HEAD_OCTETS = AT_HEAD_SUM + 8,
 };
 
@@ -114,6 +118,9 @@ index_at(const struct index *ix, uint32_t i, struct index_message *out)
 	out->identity = (struct pst_str){ out->name.p, get16(r + AT_IDENTITY_OCTETS) };
 	out->uidl = (struct pst_str){ ix->strings + get32(r + AT_UIDL), r[AT_UIDL_OCTETS] };
 	out->flags = r[AT_FLAGS];
+	out->print = ix->prints.p == NULL
+	                     ? 0
+	                     : index_get64((const uint8_t *)ix->prints.p + (size_t)i * 8);
 }
 
 int64_t
@@ -126,6 +133,7 @@ void
 index_clear(struct index *ix)
 {
 	mem_drop(&ix->mem);
+	mem_drop(&ix->prints);
 	*ix = (struct index){ .octets = 0 };
 }
 
@@ -170,10 +178,15 @@ is_record_good(const uint8_t *r, const char *strings, uint64_t strings_octets)
 }
 
 static void
-parse_head(struct index_head *head, const uint8_t *p)
+parse_head(struct index_head *head, const uint8_t *p, size_t octets)
 {
 	unsigned i;
 
+	if (octets >= HEAD_OCTETS) {
+		head->uidl_policy = get32(p + AT_UIDL_POLICY);
+		head->uid_validity = get32(p + AT_UID_VALIDITY);
+		head->next_uid = get32(p + AT_NEXT_UID);
+	}
 	head->driver = (enum index_driver)get32(p + AT_DRIVER);
 	head->generation = index_get64(p + AT_GENERATION);
 	head->written_ns = (int64_t)index_get64(p + AT_WRITTEN);
@@ -247,12 +260,12 @@ parse(struct index *ix)
 	struct section sections[KNOWN_SECTIONS] = { { NULL, 0, 0 } };
 	const char *why;
 
-	if (n < HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
+	if (n < OLD_HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
 		return "not an index file";
 	if (get32(p + AT_VERSION) != INDEX_VERSION)
 		return index_other_version;
 	head_octets = get32(p + AT_HEAD_OCTETS);
-	if (head_octets < HEAD_OCTETS || head_octets > n)
+	if (head_octets < OLD_HEAD_OCTETS || head_octets > n)
 		return "bad length of the head";
 	if (index_get64(p + AT_FILE_OCTETS) > n || index_get64(p + AT_FILE_OCTETS) < head_octets)
 		return "cut";
@@ -263,7 +276,7 @@ parse(struct index *ix)
 	if (index_get64(p + AT_BODY_SUM) !=
 	    index_hash(p + head_octets, n - head_octets, SUM_SEED_BODY))
 		return "damaged";
-	parse_head(&ix->head, p);
+	parse_head(&ix->head, p, head_octets);
 	ix->head_octets = head_octets;
 	ix->listed = get32(p + AT_LISTED);
 	ix->kept = get32(p + AT_KEPT);
@@ -290,7 +303,7 @@ index_file_octets(const void *first, size_t n)
 {
 	const uint8_t *p = first;
 
-	if (n < HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
+	if (n < OLD_HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
 		return 0;
 	return index_get64(p + AT_FILE_OCTETS);
 }
@@ -333,7 +346,8 @@ index_build(struct index_builder *b, struct index *ix, uint32_t listed, uint32_t
 		return pst_err_set(err, PST_E_PERM, "more messages than an index holds");
 	missed = HEAD_OCTETS + (size_t)total * RECORD_OCTETS;
 	strings = missed + (size_t)kept * 8;
-	if (mem_get(&ix->mem, strings + strings_octets) != 0)
+	if (mem_get(&ix->mem, strings + strings_octets) != 0 ||
+	    mem_get(&ix->prints, (size_t)total * 8) != 0)
 		return pst_err_set(err, PST_E_TEMP, "no memory for %llu messages",
 		                   (unsigned long long)total);
 	p = ix->mem.p;
@@ -392,6 +406,9 @@ index_add(struct index_builder *b, const struct index_message *m, int64_t missed
 	if (b->added >= ix->listed)
 		put64(base + (ix->missed - base) + (size_t)(b->added - ix->listed) * 8,
 		      (uint64_t)missed_ns);
+	if (m->print != 0)
+		put64((uint8_t *)ix->prints.p + (size_t)b->added * 8, m->print);
+	ix->has_prints |= m->print != 0;
 	b->added++;
 }
 
@@ -406,6 +423,11 @@ index_seal(struct index *ix)
 	put64(p + AT_GENERATION, head->generation);
 	put64(p + AT_WRITTEN, (uint64_t)head->written_ns);
 	put32(p + AT_DRIVER, head->driver);
+	if (n >= HEAD_OCTETS) {
+		put32(p + AT_UIDL_POLICY, head->uidl_policy);
+		put32(p + AT_UID_VALIDITY, head->uid_validity);
+		put32(p + AT_NEXT_UID, head->next_uid);
+	}
 	for (i = 0; i < INDEX_PLACES; i++) {
 		const struct index_place *place = &head->places[i];
 		uint8_t *at = p + AT_PLACES + i * PLACE_OCTETS;
@@ -432,4 +454,10 @@ struct pst_str
 index_head_octets(const struct index *ix)
 {
 	return (struct pst_str){ ix->mem.p, ix->head_octets };
+}
+
+uint64_t
+index_body_sum(const struct index *ix)
+{
+	return index_get64((const uint8_t *)ix->mem.p + AT_BODY_SUM);
 }

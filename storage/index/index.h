@@ -19,7 +19,9 @@
  *	head       "PSTINDEX", version, lengths, sums, generation, places, table of sections
  *	records    32 octets each: wire and stored octets, places of name and UIDL, flags
  *	missed     for each kept one: since when it is missing
- *	strings    names and UIDLs; a UIDL that is the identity is not stored twice */
+ *	strings    names and UIDLs; a UIDL that is the identity is not stored twice
+ *	(tail)     behind the octets that the head counts: a print of each message, by which it is
+ *	           known again under another name. Read only when such are looked for. */
 #ifndef STORAGE_INDEX_INDEX_H
 #define STORAGE_INDEX_INDEX_H
 
@@ -53,6 +55,11 @@ struct index_head {
 	uint64_t generation; /* one more at each writing */
 	int64_t written_ns;  /* wall clock */
 	struct index_place places[INDEX_PLACES];
+
+	/* Under which settings every message without INDEX_LEDGER has its UIDL from the mail
+	 * itself: struct uidl_policy's id; 0: that is not sure. */
+	uint32_t uidl_policy;
+	uint32_t uid_validity, next_uid; /* numbers that were given; 0: none */
 };
 
 #define INDEX_PLACE_MASK 1u /* in which of the places it lies */
@@ -71,6 +78,7 @@ struct index_message {
 	struct pst_str identity; /* the first octets of name */
 	struct pst_str uidl;
 	unsigned flags;
+	uint64_t print; /* of its octets: index_print; 0: not known, or not loaded */
 };
 
 struct index {
@@ -80,6 +88,8 @@ struct index {
 
 	/* private: the file's octets and where the sections lie in them */
 	struct mem mem;
+	struct mem prints; /* eight octets for each message; p NULL: not loaded */
+	bool has_prints;
 	size_t octets;
 	const uint8_t *records;
 	const uint8_t *missed;
@@ -126,6 +136,7 @@ void index_add(struct index_builder *b, const struct index_message *m, int64_t m
 /* Puts the head and the sums into the octets: they are a file then. Also for one that was loaded;
  * sections that this program does not know stay as they are. */
 void index_seal(struct index *ix);
+uint64_t index_body_sum(const struct index *ix);
 struct pst_str index_octets(const struct index *ix);
 struct pst_str index_head_octets(const struct index *ix);
 
@@ -176,6 +187,21 @@ int index_forget(const struct index_file *file, struct pst_err *err);
 /* The same as index_load from a file that is open, if it is small and in the kernel's cache; false: ask index_load,
  * ix is empty. */
 bool index_load_cached(struct index *ix, int fd);
+
+/* ---- Prints ---- */
+
+#define INDEX_PRINT_OCTETS 4096 /* so much of a message's begin counts */
+
+/* Of a message with these first octets (INDEX_PRINT_OCTETS, or all of it) and this size. Never 0. */
+uint64_t index_print(struct pst_str first, uint64_t stored_octets);
+
+/* From the tail of the file that *ix was loaded from. Where there is none all prints are 0. */
+void index_load_prints(struct index *ix, const struct index_file *file);
+void index_drop_prints(struct index *ix);
+
+/* For file.c: writes the tail of a sealed index; its octets. It does no harm where it is missing or
+ * cut: that shows. */
+size_t index_write_prints(const struct index *ix, int fd);
 
 /* ---- Places ---- */
 

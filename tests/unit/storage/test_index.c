@@ -19,25 +19,27 @@ enum {
 	AT_LISTED = 56,
 	AT_KEPT = 60,
 	AT_SECTIONS = 160,
-	HEAD = 360,
+	HEAD = 376,
 	RECORD = 32,
 };
 
 static const struct index_message samples[] = {
-	{ 102, 100, PST_LIT("1700000000.M1P1.mx:2,S"), { NULL, 22 - 3 }, { NULL, 0 }, 1 },
+	{ 102, 100, PST_LIT("1700000000.M1P1.mx:2,S"), { NULL, 22 - 3 }, { NULL, 0 }, 1, 0 },
 	{ UINT64_C(12000000000),
 	  UINT64_C(11999999999),
 	  PST_LIT("1700000001.M2P2.mx"),
 	  { NULL, 18 },
 	  { NULL, 0 },
-	  INDEX_CRLF },
+	  INDEX_CRLF,
+	  5 },
 	{ 2,
 	  0,
 	  PST_LIT("\x01 odd\xff:2,"),
 	  { NULL, 6 },
 	  PST_LIT("sha256:0011223344"),
-	  1 | INDEX_TWIN },
-	{ 7, 7, PST_LIT("x"), { NULL, 1 }, { NULL, 0 }, INDEX_UNMEASURED },
+	  1 | INDEX_TWIN,
+	  UINT64_MAX },
+	{ 7, 7, PST_LIT("x"), { NULL, 1 }, { NULL, 0 }, INDEX_UNMEASURED, 0 },
 };
 #define SAMPLES 4
 
