@@ -3,7 +3,6 @@
  * reads the message and the ticket, and nothing from the client. */
 #include "mail/handoff.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,16 +33,6 @@ handoff_desk_destroy(struct handoff_desk *d)
 	free(d);
 }
 
-static bool
-is_stream_socket(int fd)
-{
-	int type = 0;
-	socklen_t n = sizeof(type);
-
-	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
-	       type == SOCK_STREAM;
-}
-
 /* "maildir:/srv/x" */
 static int
 split_location(struct handoff_desk *d, struct handoff *h, struct pst_err *err)
@@ -72,7 +61,7 @@ handoff_read(struct handoff_desk *d, struct pst_str message, int fd, struct hand
 	struct msg_head head;
 
 	*h = (struct handoff){ .fd = fd };
-	if (!is_stream_socket(fd)) {
+	if (fd < 0) { /* what is no socket shows itself in the sending */
 		pst_err_set(err, PST_E_PERM, "hand-off without a socket");
 		goto bad;
 	}
@@ -95,7 +84,6 @@ describe(const struct handoff *h)
 {
 	return (struct mail_start){
 		.fd = h->fd,
-		.is_relay = h->wire.tls,
 		.row = h->wire.row,
 		.sid = h->wire.sid,
 		.user = h->is_good ? h->ticket.user : h->wire.user,

@@ -85,8 +85,7 @@ void mail_stop(struct mail *m);
 bool mail_end_row(struct mail *m, uint32_t row);
 
 struct mail_start {
-	int fd; /* the client's, or one end of login's relay; the session's from now on */
-	bool is_relay;
+	int fd;       /* the client's, or one end of login's relay; the session's from now on */
 	uint32_t row; /* of the scoreboard, or MAIL_NO_ROW */
 	struct pst_str sid, user, peer;
 	const struct ticket *ticket; /* or NULL: without a contract */

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/net.h"
 #include "ipc/shm.h"
 #include "ipc/usage.h"
 #include "mail/contract.h"
@@ -87,7 +86,8 @@ part(struct mail_session *s, const char *reason)
 	mail_session_stop_waiting(s);
 	pst_buf_clear(&s->in);
 	pst_buf_clear(&s->pending);
-	uv_close((uv_handle_t *)&s->poll, on_poll_closed);
+	if (s->has_poll)
+		uv_close((uv_handle_t *)&s->poll, on_poll_closed);
 	close(s->fd);
 	s->fd = -1;
 }
@@ -135,9 +135,19 @@ can_read(const struct mail_session *s)
 
 static void on_event(uv_poll_t *handle, int status, int events);
 
+/* The socket is watched from the first time on that it has to be waited for: a poll whose client sent all
+ * its commands at once is over by then. */
+static bool
+make_poll(struct mail_session *s)
+{
+	s->poll.data = s;
+	s->has_poll = uv_poll_init(s->mail->loop, &s->poll, s->fd) == 0;
+	return s->has_poll;
+}
+
 /* Changing what is waited for costs a system call: so READABLE stays on, though nothing would be
- * read now, until an event comes of it. */
-static void
+ * read now, until an event comes of it. false: this is nothing that can be waited for. */
+static bool
 watch(struct mail_session *s, bool is_read_ready)
 {
 	int want = 0;
@@ -147,9 +157,12 @@ watch(struct mail_session *s, bool is_read_ready)
 	if (can_read(s) || (!is_read_ready && (s->mask & UV_READABLE) != 0))
 		want |= UV_READABLE;
 	if (want == s->mask)
-		return;
+		return true;
+	if (!s->has_poll && !make_poll(s))
+		return false;
 	s->mask = want;
 	(void)uv_poll_start(&s->poll, want, on_event); /* fails only for a handle being closed */
+	return true;
 }
 
 static void closed(struct mail_session *s, const struct maildrop_job *job);
@@ -164,6 +177,7 @@ close_drop(struct mail_session *s, bool commit)
 		mail_session_flush(s);
 		return;
 	}
+	mail_session_flush(s);
 	s->job = maildrop_close(&s->drop, s->mail->loop, commit, mail_session_on_job, s);
 }
 
@@ -183,9 +197,12 @@ settle(struct mail_session *s, bool is_read_ready)
 		if (s->drop.drop != NULL)
 			close_drop(s, false);
 	}
-	if (s->phase != MAIL_GONE)
-		watch(s, is_read_ready);
-	else if (s->job == NULL && s->is_poll_closed)
+	if (s->phase != MAIL_GONE && !watch(s, is_read_ready)) {
+		part(s, "closed");
+		settle(s, false);
+		return;
+	}
+	if (s->phase == MAIL_GONE && s->job == NULL && (s->is_poll_closed || !s->has_poll))
 		free_session(s);
 }
 
@@ -349,7 +366,6 @@ static struct mail_session *
 new_session(struct mail *m, const struct mail_start *how)
 {
 	struct mail_session *s = pst_new(struct mail_session);
-	int rc;
 
 	s->mail = m;
 	s->fd = how->fd;
@@ -364,9 +380,6 @@ new_session(struct mail *m, const struct mail_start *how)
 	pst_buf_init(&s->pending, 2 * MAIL_OUT_MAX);
 	copy_names(s, how);
 	own_row(s, how->row);
-	s->poll.data = s;
-	rc = uv_poll_init(m->loop, &s->poll, s->fd);
-	pst_assert(rc == 0); /* the caller has seen that it is a socket */
 	s->next = m->sessions;
 	if (s->next != NULL)
 		s->next->prev = s;
@@ -413,8 +426,6 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	mail_news_look(m); /* what is older than the session is not about it */
 	s = new_session(m, how);
 	mail_turn_begin(s);
-	if (!how->is_relay)
-		pst_socket_nodelay(s->fd);
 	mail_session_wait_in(s, &m->idle);
 	if (how->ticket != NULL) {
 		mail_contract_take(s, how->ticket);

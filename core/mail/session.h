@@ -67,6 +67,7 @@ struct mail_session {
 	int fd;   /* -1 when GONE */
 	int mask; /* events that poll waits for */
 	enum mail_phase phase;
+	bool has_poll;
 	bool is_poll_closed;
 	bool is_blocked;      /* the socket takes no more now */
 	bool is_lost;         /* nobody is there to write to */

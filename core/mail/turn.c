@@ -112,6 +112,14 @@ mail_turn_begin(struct mail_session *s)
 		slot_doing(m->self, pst_str_c(s->doing));
 }
 
+/* A QUIT that removes nothing is answered in the same packet as what came before it: see settle. */
+static bool
+answers_with_quit(const struct mail_session *s)
+{
+	return s->phase == MAIL_QUITTING && s->drop.marked == 0 && s->job == NULL &&
+	       !s->is_blocked && !s->is_lost;
+}
+
 void
 mail_turn_run(struct mail_session *s, struct pst_str fresh)
 {
@@ -131,5 +139,6 @@ mail_turn_run(struct mail_session *s, struct pst_str fresh)
 	leave_input(s);
 	if (is_dry && s->is_eof)
 		mail_session_finish(s, "closed");
-	mail_session_flush(s);
+	if (!answers_with_quit(s))
+		mail_session_flush(s);
 }

@@ -3,101 +3,41 @@
  * event loop. Whatever would need a disk or another host, or a reading of the directories, is left to
  * drop_open. */
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <linux/openat2.h>
-#include <stdlib.h>
-#include <string.h>
+#include <limits.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/index/cached.h"
 #include "storage/maildir/drop.h"
 
-#define LISTED_MAX 4096u /* more are freed in the pool */
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-#define ZFS_SUPER_MAGIC 0x2fc12fc1
-
-static int
-open_cached(int dirfd, const char *path, uint64_t flags, uint64_t resolve)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = resolve | RESOLVE_CACHED,
-	};
-
-	return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-}
-
-/* On others a lock may be a question to another host. */
+/* Both places by their whole paths: are they those of the index that lies in the locked directory, then
+ * the path still leads there. */
 static bool
-is_local(int fd)
+look(const struct pst_maildrop *d, struct index_place now[PLACE_BOTH])
 {
-	static const unsigned long local[] = { EXT4_SUPER_MAGIC,     XFS_SUPER_MAGIC,
-		                               BTRFS_SUPER_MAGIC,    TMPFS_MAGIC,
-		                               F2FS_SUPER_MAGIC,     ZFS_SUPER_MAGIC,
-		                               OVERLAYFS_SUPER_MAGIC };
-	struct statfs fs;
-	size_t i;
-
-	if (fstatfs(fd, &fs) != 0)
-		return false;
-	for (i = 0; i < sizeof(local) / sizeof(local[0]); i++)
-		if ((unsigned long)fs.f_type == local[i])
-			return true;
-	return false;
-}
-
-/* Both places as they are now, or false where one is not in memory or not there. */
-static bool
-look_cached(const struct pst_maildrop *d, struct index_place now[PLACE_BOTH])
-{
+	char path[PATH_MAX] PST_UNINITIALIZED;
 	struct pst_err err;
 	unsigned i;
 
 	for (i = 0; i < PLACE_BOTH; i++) {
-		int fd = open_cached(d->root, maildir_places[i], O_PATH | O_DIRECTORY | O_NOFOLLOW,
-		                     RESOLVE_NO_SYMLINKS);
-		int rc;
+		int n = snprintf(path, sizeof(path), "%s/%s", d->path, maildir_places[i]);
 
-		if (fd < 0)
-			return false;
-		rc = index_place_look(fd, "", &now[i], &err);
-		close(fd);
-		if (rc != 0)
+		if (n < 0 || (size_t)n >= sizeof(path) ||
+		    index_place_look(AT_FDCWD, path, &now[i], &err) != 0 || !now[i].is_there)
 			return false;
 	}
 	return true;
-}
-
-/* The index, if it lies beside the mail and is in memory. */
-static bool
-load_cached(struct pst_maildrop *d)
-{
-	int fd;
-	bool is_there;
-
-	if (d->file.dirfd != d->root)
-		return false;
-	fd = open_cached(d->root, d->file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
-	                 RESOLVE_NO_SYMLINKS);
-	if (fd < 0)
-		return false;
-	is_there = index_load_cached(&d->index, fd);
-	close(fd);
-	return is_there && d->index.head.driver == INDEX_MAILDIR;
 }
 
 static enum pst_fetch_result
 lock_and_read(struct pst_maildrop *d, struct pst_err *err)
 {
 	struct index_place now[PLACE_BOTH];
+	struct stat st;
 
-	d->root = open_cached(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY, 0);
-	if (d->root < 0 || !is_local(d->root))
+	d->root = cached_open(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY);
+	if (d->root < 0 || fstat(d->root, &st) != 0 || !cached_is_local(d->root, st.st_dev))
 		return PST_FETCH_WAIT;
 	if (flock(d->root, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK)
@@ -106,10 +46,11 @@ lock_and_read(struct pst_maildrop *d, struct pst_err *err)
 		return PST_FETCH_ERROR;
 	}
 	drop_locate_index(d);
-	if (!drop_is_at_path(d) || !look_cached(d, now) || !load_cached(d) ||
+	if (!cached_load(&d->index, &d->file, d->file.check_owner ? geteuid() : 0) ||
+	    d->index.head.driver != INDEX_MAILDIR || !look(d, now) ||
 	    !drop_is_unchanged(&d->index, now) || d->index.listed > d->self->conf->max_messages)
 		return PST_FETCH_WAIT;
-	d->is_light = d->index.listed <= LISTED_MAX;
+	d->is_light = d->index.listed <= CACHED_LISTED_MAX;
 	return PST_FETCH_OK;
 }
 
@@ -117,9 +58,13 @@ enum pst_fetch_result
 drop_open_now(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
               struct pst_err *err)
 {
-	struct pst_maildrop *d = drop_create(self, spec->path);
-	enum pst_fetch_result result = lock_and_read(d, err);
+	struct pst_maildrop *d;
+	enum pst_fetch_result result;
 
+	if (spec->flags != 0) /* an admin's wish: all is looked at */
+		return PST_FETCH_WAIT;
+	d = drop_create(self, spec->path);
+	result = lock_and_read(d, err);
 	if (result == PST_FETCH_OK)
 		*drop_out = d;
 	else

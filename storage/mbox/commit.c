@@ -22,6 +22,16 @@ struct removal {
 	uint32_t *at; /* places in index of what is to go, ascending; NONE: gone already */
 };
 
+/* mbox_open sees to an unfinished removal, unless it was opened from the kernel's caches. */
+static int
+recover(struct removal *r, struct pst_err *err)
+{
+	const struct rewrite rw = { r->d->self->host, r->d->path, r->fd, r->d->session_fd,
+		                    &r->lock };
+
+	return rewrite_is_pending(rw.note_fd) ? rewrite_recover(&rw, err) : 0;
+}
+
 /* Opens and locks; -1 with err, 1 where there is no file any more. */
 static int
 begin(struct removal *r, struct pst_err *err)
@@ -40,8 +50,12 @@ begin(struct removal *r, struct pst_err *err)
 		if (lock_take(&r->lock, &self->plan, self->host, d->path, r->fd, d->session_fd,
 		              true, err) != 0)
 			return -1;
-		if (mbox_is_at_path(d, r->fd))
-			return 0;
+		if (mbox_is_at_path(d, r->fd)) {
+			if (recover(r, err) == 0)
+				return 0;
+			lock_free(&r->lock);
+			return -1;
+		}
 		lock_free(&r->lock);
 		close(r->fd);
 		r->fd = -1;

@@ -64,6 +64,12 @@ plan_has_flock(const struct lock_plan *plan)
 	return false;
 }
 
+bool
+mbox_is_ours(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid();
+}
+
 /* Our own file; -1 where it cannot be made or is somebody else's. */
 static int
 open_session_file(const struct pst_maildrop *d)
@@ -72,8 +78,7 @@ open_session_file(const struct pst_maildrop *d)
 		open(d->session_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	struct stat st;
 
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-	                st.st_uid != geteuid())) {
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !mbox_is_ours(&st))) {
 		close(fd);
 		fd = -1;
 	}
@@ -181,21 +186,29 @@ attempt_open(struct pst_maildrop *d, struct pst_err *err)
 	return result;
 }
 
-int
-mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
-          struct pst_err *err)
+struct pst_maildrop *
+mbox_create(void *self, const char *path)
 {
 	struct pst_maildrop *d = mem_new(sizeof(*d));
-	enum attempt result = ATTEMPT_AGAIN;
-	int attempt;
 
 	d->self = self;
 	d->fd = -1;
 	d->session_fd = -1;
-	d->path = strdup(spec->path);
+	d->path = strdup(path);
 	if (d->path == NULL)
 		abort();
 	mbox_locate(d);
+	return d;
+}
+
+int
+mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+          struct pst_err *err)
+{
+	struct pst_maildrop *d = mbox_create(self, spec->path);
+	enum attempt result = ATTEMPT_AGAIN;
+	int attempt;
+
 	for (attempt = 0; attempt < MAX_ATTEMPTS && result == ATTEMPT_AGAIN; attempt++) {
 		if (d->fd >= 0)
 			close(d->fd);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage/index/cached.h"
 #include "storage/mbox/mbox.h"
 
 static enum pst_fetch_result
@@ -75,6 +76,18 @@ give(struct pst_maildrop *d, uint32_t idx, const struct mbox_message *m, bool no
 	return PST_FETCH_OK;
 }
 
+/* A drop of mbox_open_now has not opened the file yet. */
+static enum pst_fetch_result
+open_late(struct pst_maildrop *d, uint32_t idx, bool nowait, struct pst_err *err)
+{
+	if (!nowait) {
+		d->fd = mbox_open_file(d, O_RDONLY);
+		return d->fd < 0 ? fail(d, idx, err) : PST_FETCH_OK;
+	}
+	d->fd = cached_open(AT_FDCWD, d->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	return d->fd < 0 ? PST_FETCH_WAIT : PST_FETCH_OK;
+}
+
 enum pst_fetch_result
 mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body *body_out,
            struct pst_err *err)
@@ -83,9 +96,12 @@ mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body
 	struct index_message im;
 	struct index_place now;
 	struct mbox_message m;
+	enum pst_fetch_result result;
 	int there;
 
 	mbox_at(&d->index, idx, &im, &m);
+	if (d->fd < 0 && (result = open_late(d, idx, nowait, err)) != PST_FETCH_OK)
+		return result;
 	if (index_place_look(d->fd, "", &now, err) != 0)
 		return PST_FETCH_ERROR;
 	if (!index_place_same(&now, &d->seen)) {

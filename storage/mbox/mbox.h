@@ -8,6 +8,8 @@
 #ifndef STORAGE_MBOX_MBOX_H
 #define STORAGE_MBOX_MBOX_H
 
+#include <sys/stat.h>
+
 #include <postern/storage.h>
 
 #include "storage/index/index.h"
@@ -36,7 +38,7 @@ struct mbox {
 struct pst_maildrop {
 	const struct mbox *self;
 	char *path;
-	int fd; /* the file, for reading; -1: there is none */
+	int fd; /* the file, for reading; -1: there is none, or nobody needed it yet (is_light) */
 
 	char *index_name, *index_spare, *session_name; /* whole paths */
 	struct index_file file;
@@ -45,6 +47,7 @@ struct pst_maildrop {
 	struct index index;      /* the listing; it never changes */
 	struct index_place seen; /* the file as it was when the listing was right */
 	bool is_doubtful;        /* a message was not where the listing has it */
+	bool is_light;           /* opened by mbox_open_now: nothing of its closing takes time */
 };
 
 /* What of a message the index holds in its name, behind the identity. */
@@ -60,6 +63,12 @@ enum pst_err_kind mbox_kind_of_errno(void);
 
 /* ---- drop.c: opening and closing ---- */
 
+/* Neither open nor locked; mbox_close frees it. */
+struct pst_maildrop *mbox_create(void *self, const char *path);
+
+/* Whether a file that would bear the session's lock is our own. */
+bool mbox_is_ours(const struct stat *st);
+
 int mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
               struct pst_err *err);
 void mbox_close(struct pst_maildrop *d);
@@ -70,10 +79,17 @@ void mbox_message_of(const struct pst_maildrop *d, uint32_t idx, struct pst_mess
 int mbox_open_file(const struct pst_maildrop *d, int flags);
 bool mbox_is_at_path(const struct pst_maildrop *d, int fd); /* and no other file is there now */
 
+/* ---- quick.c: what can be had from the kernel's caches ---- */
+
+enum pst_fetch_result mbox_open_now(void *self, const struct pst_maildrop_spec *spec,
+                                    struct pst_maildrop **drop_out, struct pst_err *err);
+bool mbox_closes_now(const struct pst_maildrop *d);
+
 /* ---- store.c: the index ---- */
 
 void mbox_locate(struct pst_maildrop *d);
 void mbox_load(struct pst_maildrop *d, struct index *ix);
+bool mbox_is_sound(const struct index *ix); /* and of an mbox */
 bool mbox_is_unchanged(const struct index *ix, const struct index_place *now);
 
 /* Writes ix, which was right while the file looked like ix->head.places[0]. */

@@ -76,6 +76,8 @@ static const struct pst_storage storage = {
 	.fetch = mbox_fetch,
 	.commit = mbox_commit,
 	.close = mbox_close,
+	.open_now = mbox_open_now,
+	.closes_now = mbox_closes_now,
 };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {

@@ -89,14 +89,16 @@ mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MB
 }
 
 /* Messages one behind the other, and none past the end of the file. */
-static bool
-is_sound(const struct index *ix)
+bool
+mbox_is_sound(const struct index *ix)
 {
 	struct index_message im;
 	struct mbox_message m;
 	uint64_t at = 0;
 	uint32_t i;
 
+	if (ix->head.driver != INDEX_MBOX)
+		return false;
 	for (i = 0; i < ix->listed; i++) {
 		index_at(ix, i, &im);
 		if (im.name.n != MBOX_NAME || im.identity.n != MBOX_IDENTITY)
@@ -126,7 +128,7 @@ mbox_load(struct pst_maildrop *d, struct index *ix)
 	const char *why = NULL;
 	bool is_good = index_load(ix, &d->file, largest(d), &why) == INDEX_LOADED;
 
-	if (is_good && (ix->head.driver != INDEX_MBOX || !is_sound(ix))) {
+	if (is_good && !mbox_is_sound(ix)) {
 		index_clear(ix);
 		is_good = false;
 		why = "of another kind of maildrop";

@@ -101,7 +101,6 @@ void
 harness_start_on(struct harness *h, const int ends[2], struct pst_str input)
 {
 	struct mail_start how = { .fd = ends[0],
-		                  .is_relay = true,
 		                  .sid = PST_LIT("0123456789abcdef"),
 		                  .user = PST_LIT("alice@example.org"),
 		                  .peer = PST_LIT("192.0.2.1"),

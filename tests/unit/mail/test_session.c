@@ -474,7 +474,7 @@ test_refusal_is_told_and_nothing_is_opened(void **state)
 {
 	struct harness *h = *state;
 	const struct pst_err why = { PST_E_TEMP, "ticket was served before" };
-	struct mail_start how = { .is_relay = true, .row = MAIL_NO_ROW, .refusal = &why };
+	struct mail_start how = { .row = MAIL_NO_ROW, .refusal = &why };
 	int ends[2];
 
 	harness_pair(ends);
@@ -676,11 +676,9 @@ static void
 test_row_that_the_board_does_not_have_is_not_touched(void **state)
 {
 	struct harness *h = *state;
-	struct mail_start how = { .is_relay = true,
-		                  .row = 1000000,
-		                  .storage = &fake_storage,
-		                  .storage_self = &h->fake,
-		                  .path = "/fake" };
+	struct mail_start how = {
+		.row = 1000000, .storage = &fake_storage, .storage_self = &h->fake, .path = "/fake"
+	};
 	int ends[2];
 
 	harness_pair(ends);

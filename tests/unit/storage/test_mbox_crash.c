@@ -8,7 +8,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -358,6 +360,53 @@ test_killed_again_while_recovering(void **state)
 	assert_in_range(met, 40, 1000);
 }
 
+/* Killed when nothing but the note was written: the next session opens from memory and removes another
+ * message, killed at each of its calls. */
+static void
+test_killed_and_the_next_session_opens_from_memory(void **state)
+{
+	struct mboxkit *k = *state;
+	const struct pst_maildrop_spec spec = { .path = k->path, .user = PST_LIT("test") };
+	const uint32_t idx[] = { 1, 2 }, other = 4;
+	int first, second, opened = 0, met = 0, status;
+	struct pst_maildrop *d;
+	struct pst_err err;
+	uint32_t removed;
+	struct statfs fs;
+
+	assert_int_equal(statfs(k->root, &fs), 0);
+	if (fs.f_type != EXT4_SUPER_MAGIC)
+		skip(); /* others may always have to wait */
+	for (first = 0; first < 12; first++)
+		for (second = 0; second < 24; second++) {
+			pid_t pid;
+
+			start_over(k);
+			mbox_close(mboxkit_open(k));
+			(void)run_in_child(k, idx, 2, HOW_DIE_AFTER, first);
+			pid = fork();
+			assert_true(pid >= 0);
+			if (pid == 0) {
+				if (mbox_open_now(&k->self, &spec, &d, &err) != PST_FETCH_OK)
+					_exit(7);
+				fault.how = HOW_DIE_AFTER;
+				fault.at = second;
+				fault.call = 0;
+				_exit(mbox_commit(d, &other, 1, &removed, &err) == 0 ? 0 : 1);
+			}
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			if (WEXITSTATUS(status) == 7)
+				continue;
+			opened++;
+			met += WEXITSTATUS(status) == 33;
+			check_raw(k, &other, 1);
+			check_recovered(k, &other, 1, "");
+			check_recovered(k, &other, 1, "");
+		}
+	assert_in_range(opened, 24, 1000);
+	assert_in_range(met, 10, 1000);
+}
+
 int
 main(void)
 {
@@ -368,6 +417,7 @@ main(void)
 		cmocka_unit_test(test_killed_and_mail_comes_before_the_next_session),
 		cmocka_unit_test(test_full_disk_at_every_write),
 		cmocka_unit_test(test_killed_again_while_recovering),
+		cmocka_unit_test(test_killed_and_the_next_session_opens_from_memory),
 	};
 
 	return cmocka_run_group_tests(tests, mboxkit_set_up, mboxkit_tear_down);

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,16 +56,6 @@ test_second_session_is_refused(void **state)
 	mbox_close(b);
 }
 
-static const struct {
-	const char *plan, *held; /* by a delivery agent */
-	bool waits;
-} meetings[] = {
-	{ "fcntl", "fcntl", true },           { "flock", "flock", true },
-	{ "dotlock", "dotlock", true },       { "fcntl dotlock_try", "fcntl", true },
-	{ "fcntl dotlock", "dotlock", true }, { "flock dotlock fcntl", "fcntl", true },
-	{ "fcntl", "flock", false },          { "fcntl", "dotlock", false },
-};
-
 static int
 hold(struct mboxkit *k, const char *what, char dot[600])
 {
@@ -79,6 +71,129 @@ hold(struct mboxkit *k, const char *what, char dot[600])
 		mboxkit_spew(dot, "1:elsewhere", 11);
 	return fd;
 }
+
+static enum pst_fetch_result
+try_open_now(struct mboxkit *k, struct pst_maildrop **drop_out, struct pst_err *err)
+{
+	const struct pst_maildrop_spec spec = { .path = k->path, .user = PST_LIT("user") };
+
+	return mbox_open_now(&k->self, &spec, drop_out, err);
+}
+
+static void
+expect_wait(struct mboxkit *k)
+{
+	struct pst_maildrop *d;
+	struct pst_err err;
+
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_WAIT);
+	d = mboxkit_open(k); /* nothing is held */
+	mbox_close(d);
+}
+
+static struct pst_maildrop *
+open_now(struct mboxkit *k)
+{
+	struct pst_maildrop *d = NULL;
+	struct pst_err err;
+
+	assert_int_equal(try_open_now(k, &d, &err), PST_FETCH_OK);
+	return d;
+}
+
+/* While a delivery agent holds every lock: an unchanged file is listed without one. */
+static void
+test_poll_that_finds_nothing_new_opens_from_memory_alone(void **state)
+{
+	struct mboxkit *k = *state;
+	struct pst_maildrop *d, *second;
+	struct pst_body body;
+	char *was, *is, *text, dot[600];
+	struct pst_err err;
+	struct statfs fs;
+	size_t n;
+	int fd;
+
+	assert_int_equal(statfs(k->root, &fs), 0);
+	if (fs.f_type != EXT4_SUPER_MAGIC)
+		skip(); /* others may always have to wait */
+	mboxkit_puts(k, make_mail(1, "Status: RO\n"));
+	mboxkit_adds(k, make_mail(2, ""));
+	expect_wait(k); /* no index yet */
+	was = mboxkit_listing(k);
+	fd = hold(k, "fcntl", dot);
+	d = open_now(k);
+	is = mboxkit_listing_of(d);
+	assert_string_equal(is, was);
+	assert_int_equal(try_open_now(k, &second, &err), PST_FETCH_ERROR);
+	assert_int_equal(err.kind, PST_E_IN_USE);
+	assert_int_equal(mboxkit_try_open(k, &second, &err), -1); /* it has the lock */
+	assert_true(mbox_closes_now(d));
+	mbox_close(d);
+	close(fd);
+
+	d = open_now(k); /* the file is opened late */
+	assert_int_equal(mbox_fetch(d, 1, PST_FETCH_NOWAIT, &body, &err), PST_FETCH_OK);
+	close(body.fd);
+	text = mboxkit_fetch(d, 0, &n, &err);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "text 1"));
+	free(text);
+	mboxkit_adds(k, make_mail(3, ""));
+	text = mboxkit_fetch(d, 1, &n, &err);
+	assert_non_null(text);
+	free(text);
+	mbox_close(d);
+	expect_wait(k); /* it has grown */
+	free(was);
+	free(is);
+}
+
+static void
+test_poll_from_memory_leaves_all_else_to_the_pool(void **state)
+{
+	struct mboxkit *k = *state;
+	struct pst_maildrop *d;
+	char *text, name[600];
+	struct pst_err err;
+	struct statfs fs;
+	uint32_t idx = 0;
+	size_t n;
+
+	assert_int_equal(statfs(k->root, &fs), 0);
+	if (fs.f_type != EXT4_SUPER_MAGIC)
+		skip(); /* others may always have to wait */
+	mboxkit_puts(k, make_mail(1, ""));
+	mboxkit_adds(k, make_mail(2, ""));
+	mbox_close(mboxkit_open(k));
+
+	d = open_now(k); /* replaced before anything was fetched: nothing of the new one is given */
+	(void)snprintf(name, sizeof(name), "%s/new", k->root);
+	mboxkit_spew(name, "From b@example.test Thu Nov  9 22:06:58 2023\n\nx\n", 48);
+	assert_int_equal(rename(name, k->path), 0);
+	assert_null(mboxkit_fetch(d, 0, &n, &err));
+	assert_false(mbox_closes_now(d)); /* it writes the index */
+	mbox_close(d);
+	expect_wait(k);
+
+	d = open_now(k);
+	assert_int_equal(mbox_commit(d, &idx, 1, &idx, &err), 0);
+	assert_int_equal(idx, 1);
+	mbox_close(d);
+	text = mboxkit_text(k);
+	assert_string_equal(text, "");
+	free(text);
+}
+
+static const struct {
+	const char *plan, *held; /* by a delivery agent */
+	bool waits;
+} meetings[] = {
+	{ "fcntl", "fcntl", true },           { "flock", "flock", true },
+	{ "dotlock", "dotlock", true },       { "fcntl dotlock_try", "fcntl", true },
+	{ "fcntl dotlock", "dotlock", true }, { "flock dotlock fcntl", "fcntl", true },
+	{ "fcntl", "flock", false },          { "fcntl", "dotlock", false },
+};
 
 static void
 test_locks_of_delivery_agents_are_waited_for(void **state)
@@ -233,6 +348,8 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, mboxkit_set_up, mboxkit_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_second_session_is_refused),
+		TEST(test_poll_that_finds_nothing_new_opens_from_memory_alone),
+		TEST(test_poll_from_memory_leaves_all_else_to_the_pool),
 		TEST(test_locks_of_delivery_agents_are_waited_for),
 		TEST(test_no_lock_is_held_between),
 		TEST(test_stale_dotlock_is_removed),
