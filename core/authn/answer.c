@@ -65,6 +65,11 @@ welcome(struct request *r)
 	};
 	size_t n;
 
+	if (answer->is_app) {
+		ticket.app = record->app_label;
+		if (ticket.app.n > WIRE_TEXT)
+			ticket.app.n = WIRE_TEXT;
+	}
 	if (r->master.whole.n > 0)
 		make_masters(r, &ticket);
 	n = ticket_seal(r->a->tickets, &ticket, r->a->ticket);

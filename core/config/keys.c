@@ -259,6 +259,23 @@ static const struct pst_conf_key mail_keys[] = {
 	  "uid", "With run_as = \"user\": users with a lower id are refused." },
 	{ "first_gid", PST_CONF_INT(struct mail_settings, first_gid), "1", 1, UINT32_MAX - 1, NULL,
 	  "With run_as = \"user\": users whose group has a lower id are refused." },
+	{ "hold_days", PST_CONF_INT(struct mail_settings, hold_days), "0", 0, 36500, "days",
+	  "How long what POP3 removes can be brought back with posternctl undelete, unless the "
+	  "user's record says otherwise: until then it lies where no client sees it and no quota "
+	  "counts it. What is older goes at the end of a session, and with posternctl maildrop "
+	  "expire. What cannot be kept is not removed, and QUIT says so. 0: it is removed for "
+	  "good." },
+	{ "mark_seen", PST_CONF_BOOL(struct mail_settings, mark_seen), "false", 0, 0, NULL,
+	  "Whether messages that were retrieved whole are marked as seen for other programs, when "
+	  "the session ends: in a Maildir by their flag S. If not, nothing is ever renamed. An mbox "
+	  "is left as it is." },
+	{ "history", PST_CONF_CHOICE(struct mail_settings, history), "changes", 0, 0,
+	  "off|changes|all",
+	  "Which sessions posternctl history tells of. changes: those that retrieved or removed "
+	  "messages; all: every one, which costs each empty poll a write; off: none, and no file is "
+	  "written." },
+	{ "history_size", PST_CONF_SIZE(struct mail_settings, history_size), "256K", 16384, GIBI,
+	  NULL, "How much of that is kept with each maildrop; the oldest goes first." },
 	{ .key = NULL },
 };
 

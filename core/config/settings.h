@@ -26,6 +26,7 @@
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON };
 enum tls_mode { TLS_NONE, TLS_STLS, TLS_IMPLICIT };
 enum run_as { RUN_AS_VMAIL, RUN_AS_USER };
+enum mail_history { HISTORY_OFF, HISTORY_CHANGES, HISTORY_ALL };
 
 struct server_settings {
 	const char *plugin_dir;
@@ -104,6 +105,10 @@ struct mail_settings {
 	int64_t spare_processes; /* run_as = "user": forked ahead */
 	int64_t max_processes;
 	int64_t first_uid, first_gid; /* run_as = "user": lower ids are refused */
+	int64_t hold_days;            /* 0: what is removed is removed for good */
+	bool mark_seen;
+	int64_t history; /* enum mail_history */
+	int64_t history_size;
 };
 
 struct listener_settings {

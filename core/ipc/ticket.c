@@ -8,7 +8,7 @@
 #include "ipc/message.h"
 #include "ipc/wire.h"
 
-#define TICKET_FORMAT 3
+#define TICKET_FORMAT 4
 #define TICKET_LOCATION 4096 /* octets */
 #define PLAIN_MAX (WIRE_TICKET - PST_SEAL_OVERHEAD)
 
@@ -54,7 +54,7 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	size_t n;
 
 	if (t->sid.n > WIRE_SID || t->user.n > WIRE_USER || t->location.n > TICKET_LOCATION ||
-	    t->mechanism.n > WIRE_NAME || t->master.n > WIRE_USER)
+	    t->mechanism.n > WIRE_NAME || t->master.n > WIRE_USER || t->app.n > WIRE_TEXT)
 		return 0;
 	msg_put_u8(&w, TICKET_FORMAT);
 	msg_put_u32(&w, t->uid);
@@ -65,6 +65,7 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	msg_put_str(&w, t->location);
 	msg_put_str(&w, t->mechanism);
 	msg_put_str(&w, t->master);
+	msg_put_str(&w, t->app);
 	msg_put_u32(&w, t->backend);
 	msg_put_u8(&w, t->wants_notes);
 	msg_put_u64(&w, t->changes_at);
@@ -110,6 +111,7 @@ read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
 	t_out->location = msg_get_str(&r, TICKET_LOCATION);
 	t_out->mechanism = msg_get_str(&r, WIRE_NAME);
 	t_out->master = msg_get_str(&r, WIRE_USER);
+	t_out->app = msg_get_str(&r, WIRE_TEXT);
 	t_out->backend = msg_get_u32(&r);
 	t_out->wants_notes = msg_get_u8(&r) != 0;
 	t_out->changes_at = msg_get_u64(&r);

@@ -32,6 +32,7 @@ struct ticket {
 	struct pst_str location; /* "maildir:/srv/mail/x", the template filled in */
 	struct pst_str mechanism;
 	struct pst_str master; /* who logged in for the user, or empty */
+	struct pst_str app;    /* the label of the app password that was used, or empty */
 
 	uint32_t backend;    /* the one that knew the user: its place in auth.backends */
 	bool wants_notes;    /* it takes notes: NOTE_SESSION is not for nothing */

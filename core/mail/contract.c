@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/settings.h"
 #include "ipc/usage.h"
 #include "pop3/reply.h"
 
@@ -15,7 +16,7 @@ mail_contract_take(struct mail_session *s, const struct ticket *t)
 	s->has_ticket = true;
 	s->backend = t->backend;
 	s->wants_notes = t->wants_notes;
-	if (t->wants_notes)
+	if (t->wants_notes || s->mail->keeping.history != HISTORY_OFF)
 		s->mechanism = pst_str_dup(t->mechanism);
 	s->drop.max_listed = t->max_listed;
 	s->max_sessions = t->max_sessions;

@@ -85,6 +85,7 @@ describe(const struct handoff *h)
 	return (struct mail_start){
 		.fd = h->fd,
 		.row = h->wire.row,
+		.is_tls = h->wire.tls,
 		.sid = h->wire.sid,
 		.user = h->is_good ? h->ticket.user : h->wire.user,
 		.peer = h->wire.remote_ip,

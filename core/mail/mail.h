@@ -37,9 +37,19 @@ struct mail_list {
 	int64_t span_ms;
 };
 
+/* What the end of a session does to its maildrop, as the settings say. Zero: nothing but what the
+ * client asked for. */
+struct mail_keeping {
+	uint32_t hold_days;      /* what is removed is kept so long; 0: it is not */
+	bool mark_seen;          /* what was retrieved */
+	int history;             /* enum mail_history */
+	uint64_t history_octets; /* of a maildrop, at most */
+};
+
 struct mail {
 	uv_loop_t *loop; /* borrowed */
 	struct mail_limits limits;
+	struct mail_keeping keeping;
 	struct board *board;   /* borrowed; may be NULL */
 	struct slot_row *self; /* borrowed; may be NULL */
 	uint32_t slot;
@@ -91,6 +101,7 @@ struct mail_start {
 	const struct ticket *ticket; /* or NULL: without a contract */
 	struct pst_str input;        /* what the client had sent behind its PASS */
 	bool read_only;              /* DELE is refused */
+	bool is_tls;                 /* for the history */
 	uint32_t offered;            /* the mechanisms that were, for CAPA */
 
 	const struct pst_storage *storage;

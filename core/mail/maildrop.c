@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define BITS 64u
+#define BITS MAILDROP_BITS
 
 bool
 maildrop_is_marked(const struct maildrop *d, uint32_t msg)
@@ -40,6 +40,18 @@ maildrop_mark(struct maildrop *d, uint32_t msg)
 }
 
 void
+maildrop_seen(struct maildrop *d, uint32_t msg)
+{
+	uint32_t idx = msg - 1;
+
+	if (!d->closing.marks_seen)
+		return;
+	if (d->seen == NULL)
+		d->seen = pst_new_array(uint64_t, (d->count + BITS - 1) / BITS);
+	d->seen[idx / BITS] |= UINT64_C(1) << idx % BITS;
+}
+
+void
 maildrop_unmark_all(struct maildrop *d)
 {
 	free(d->marks);
@@ -53,6 +65,9 @@ maildrop_clear(struct maildrop *d)
 {
 	pst_assert(d->drop == NULL);
 	maildrop_unmark_all(d);
+	free(d->seen);
+	d->seen = NULL;
+	pst_buf_clear(&d->closing.note);
 }
 
 void
@@ -177,39 +192,6 @@ run_fetch(struct maildrop_job *job)
 		maildrop_release(&job->body);
 }
 
-/* The 0-based places of all marked messages, ascending. */
-static uint32_t *
-list_marked(const struct maildrop *d)
-{
-	uint32_t *idx = pst_new_array(uint32_t, d->marked);
-	uint32_t n = 0, word;
-
-	for (word = 0; n < d->marked; word++) {
-		uint64_t bits = d->marks[word];
-
-		for (; bits != 0; bits &= bits - 1)
-			idx[n++] = word * BITS + (uint32_t)__builtin_ctzll(bits);
-	}
-	return idx;
-}
-
-static void
-run_close(struct maildrop_job *job)
-{
-	struct maildrop *d = job->of;
-
-	if (job->has_commit && d->marked > 0) {
-		uint32_t *idx = list_marked(d);
-
-		job->rc = d->storage->commit(d->drop, idx, d->marked, &job->removed, &job->err);
-		if (job->rc != 0)
-			maildrop_judge(&job->err);
-		free(idx);
-	}
-	d->storage->close(d->drop);
-	d->drop = NULL;
-}
-
 static void
 on_work(uv_work_t *work)
 {
@@ -226,7 +208,7 @@ on_work(uv_work_t *work)
 		run_read(job);
 		break;
 	case MAILDROP_CLOSE:
-		run_close(job);
+		maildrop_run_close(job);
 		break;
 	}
 }
@@ -311,8 +293,8 @@ bool
 maildrop_close_now(struct maildrop *d, bool commit, struct maildrop_job *job)
 {
 	*job = (struct maildrop_job){ .kind = MAILDROP_CLOSE, .of = d, .has_commit = commit };
-	if ((commit && d->marked > 0) || d->storage->closes_now == NULL ||
-	    !d->storage->closes_now(d->drop))
+	if ((commit && d->marked > 0) || d->seen != NULL || d->closing.note.len > 0 ||
+	    d->storage->closes_now == NULL || !d->storage->closes_now(d->drop))
 		return false;
 	d->storage->close(d->drop);
 	d->drop = NULL;

@@ -12,6 +12,17 @@
 #include <postern/err.h>
 #include <postern/storage.h>
 
+#include "base/buf.h"
+
+/* What is done when it is closed, beside the removal of what is marked. Zero: nothing. */
+struct maildrop_closing {
+	uint32_t hold_days; /* what is removed is kept so long; 0: it is not */
+	bool marks_seen;    /* maildrop_seen is called for what was retrieved */
+	struct pst_buf
+		note; /* a line of history (ipc/history.h) that lacks what was removed; or empty */
+	uint64_t note_octets; /* of all lines, at most */
+};
+
 struct maildrop {
 	const struct pst_storage *storage; /* borrowed */
 	void *self;                        /* the plugin's, borrowed */
@@ -23,6 +34,9 @@ struct maildrop {
 	uint64_t marked_octets; /* of those that are marked */
 	uint64_t *marks;        /* a bit for each message; NULL until the first is marked */
 	bool has_no_cache_read; /* RWF_NOWAIT is not known to its file system */
+	uint64_t *seen;         /* likewise: those that were retrieved */
+	struct pst_str session; /* its id, for those who look for what was removed; borrowed */
+	struct maildrop_closing closing;
 };
 
 enum maildrop_job_kind { MAILDROP_OPEN = 1, MAILDROP_FETCH, MAILDROP_READ, MAILDROP_CLOSE };
@@ -40,6 +54,8 @@ struct maildrop_job {
 	char *data;           /* FETCH and READ: the job's */
 	size_t n;             /* fewer than wanted: the file ends there */
 	uint32_t removed;     /* CLOSE with commit */
+	const char *aside;    /* CLOSE: what else could not be done ("history"), or NULL */
+	struct pst_err aside_err;
 	bool has_commit;
 
 	/* private */
@@ -53,10 +69,13 @@ struct maildrop_job {
 
 typedef void maildrop_done(struct maildrop_job *job);
 
+#define MAILDROP_BITS 64u /* in a word of marks and seen */
+
 /* The message's number is 1-based and valid everywhere. */
 bool maildrop_is_marked(const struct maildrop *d, uint32_t msg);
 void maildrop_mark(struct maildrop *d, uint32_t msg); /* is not marked yet */
 void maildrop_unmark_all(struct maildrop *d);
+void maildrop_seen(struct maildrop *d, uint32_t msg); /* it was retrieved */
 void maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg_out);
 
 /* Frees the marks. The maildrop itself is closed. */
@@ -82,7 +101,7 @@ struct maildrop_job *maildrop_read(struct maildrop *d, uv_loop_t *loop, const st
                                    uint64_t at, size_t want, maildrop_done *done, void *arg);
 
 /* Closes the maildrop: drop is NULL then, whatever rc says. commit: removes what is marked before;
- * rc is -1 where not all could be. */
+ * rc is -1 where not all could be. Does what d->closing says. */
 struct maildrop_job *maildrop_close(struct maildrop *d, uv_loop_t *loop, bool commit,
                                     maildrop_done *done, void *arg);
 
@@ -95,6 +114,9 @@ enum maildrop_cached { MAILDROP_HIT = 1, MAILDROP_MISS, MAILDROP_BROKEN };
 enum maildrop_cached maildrop_read_cached(struct maildrop *d, const struct pst_body *body,
                                           uint64_t at, char *out, size_t want, size_t *n_out,
                                           struct pst_err *err);
+
+/* update.c, in the pool: CLOSE. */
+void maildrop_run_close(struct maildrop_job *job);
 
 /* Makes an error of the plugin one that a client may be told: [SYS/TEMP], [SYS/PERM], [IN-USE]. */
 void maildrop_judge(struct pst_err *err);

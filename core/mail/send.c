@@ -86,10 +86,12 @@ finish(struct mail_session *s)
 	}
 	rc = pst_buf_add(&s->mail->out, (struct pst_str){ end, n }, &err);
 	pst_assert(rc == 0);
-	if (t->is_top)
+	if (t->is_top) {
 		s->tops++;
-	else
+	} else {
 		s->retrieved++;
+		maildrop_seen(&s->drop, t->msg);
+	}
 	end_send(s);
 }
 

@@ -191,6 +191,12 @@ open_loop(struct server *sv)
 	sv->inbox.data = sv;
 	sv->timer.data = sv;
 	mail_init(&sv->mail, &sv->loop, &limits);
+	sv->mail.keeping = (struct mail_keeping){
+		.hold_days = (uint32_t)set->hold_days,
+		.mark_seen = set->mark_seen,
+		.history = (int)set->history,
+		.history_octets = (uint64_t)set->history_size,
+	};
 	sv->mail.board = env->board;
 	sv->mail.self = env->self;
 	sv->mail.slot = env->slot;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "ipc/shm.h"
 #include "ipc/usage.h"
+#include "mail/closing.h"
 #include "mail/contract.h"
 #include "mail/news.h"
 #include "pop3/reply.h"
@@ -55,6 +56,8 @@ free_session(struct mail_session *s)
 	maildrop_clear(&s->drop);
 	free(s->user);
 	free(s->mechanism);
+	free(s->app);
+	free(s->master);
 	free(s);
 	m->session_count--;
 	if (m->self != NULL)
@@ -172,6 +175,7 @@ close_drop(struct mail_session *s, bool commit)
 {
 	struct maildrop_job quick;
 
+	mail_closing_prepare(s, commit);
 	if (maildrop_close_now(&s->drop, commit, &quick)) {
 		closed(s, &quick);
 		mail_session_flush(s);
@@ -289,6 +293,7 @@ closed(struct mail_session *s, const struct maildrop_job *job)
 
 	s->mail->drop_count--;
 	mail_contract_leave(s);
+	mail_closing_tell(s, job);
 	if (!job->has_commit)
 		return;
 	log_update(s, job);
@@ -370,6 +375,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->mail = m;
 	s->fd = how->fd;
 	s->is_read_only = how->read_only;
+	s->is_tls = how->is_tls;
 	s->offered = how->offered;
 	s->phase = MAIL_OPENING;
 	s->drop.storage = how->storage;
@@ -427,6 +433,7 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	s = new_session(m, how);
 	mail_turn_begin(s);
 	mail_session_wait_in(s, &m->idle);
+	mail_closing_init(s, how->ticket);
 	if (how->ticket != NULL) {
 		mail_contract_take(s, how->ticket);
 		mail_news_since(s, how->ticket->changes_at);

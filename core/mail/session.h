@@ -82,7 +82,8 @@ struct mail_session {
 	bool is_asked;  /* the clerk is to be told of it */
 	bool wants_notes;
 	bool is_read_only; /* nothing may be deleted */
-	uint32_t offered;  /* mechanisms (credentials/mechanism.h) */
+	bool is_tls;
+	uint32_t offered; /* mechanisms (credentials/mechanism.h) */
 
 	struct pst_str view; /* in a turn: the input not yet looked at */
 	struct pst_buf in, pending;
@@ -102,7 +103,9 @@ struct mail_session {
 	uint32_t backend;
 	uint32_t max_sessions;
 	int64_t min_poll_ms;
-	char *mechanism;      /* where wants_notes */
+	char *mechanism;      /* NULL: nobody asks for it */
+	char *app, *master;   /* for the history; or NULL */
+	int64_t began_s;      /* likewise; seconds since 1970 */
 	uint64_t usage_user;  /* see ipc/usage.h; 0: has no limits there */
 	uint32_t usage_place; /* or USAGE_NOWHERE */
 
