@@ -3,16 +3,14 @@
 #include "plugin/host.h"
 
 #include <stdarg.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pop3/body.h"
-
-#define MEASURE_OCTETS 65536
+#include "pop3/surrogate.h"
+#include "pop3/survey.h"
 
 static void host_log(const struct pst_host *host, enum pst_log_level level, const char *event,
                      const char *fmt, ...) PST_PRINTF(4, 5);
@@ -35,52 +33,17 @@ host_log(const struct pst_host *host, enum pst_log_level level, const char *even
 }
 
 static int
-read_some(int fd, char *to, size_t n, uint64_t offset, size_t *n_out, struct pst_err *err)
-{
-	ssize_t got;
-
-	do {
-		got = pread(fd, to, n, (off_t)offset);
-	} while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return pst_err_sys(err, PST_E_TEMP, "read");
-	if (got == 0)
-		return pst_err_set(err, PST_E_TEMP, "the file ends before the message does");
-	*n_out = (size_t)got;
-	return 0;
-}
-
-static int
 host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, bool *crlf_out,
              struct pst_err *err)
 {
-	/* Not zeroed: that would cost as much as the reading of a small message. */
-	char *room = pst_realloc(NULL, length < MEASURE_OCTETS ? (size_t)length : MEASURE_OCTETS);
-	struct pop3_size size;
-	uint64_t left = length;
-	int rc = -1;
+	const struct pst_body body = { .fd = fd, .offset = offset, .length = length };
+	struct pst_measured measured;
 
-	pop3_size_init(&size);
-	if (offset > INT64_MAX || length > INT64_MAX - offset) {
-		pst_err_set(err, PST_E_PERM, "a message beyond the end of any file");
-		goto out;
-	}
-	while (left > 0) {
-		size_t n = left < MEASURE_OCTETS ? (size_t)left : MEASURE_OCTETS;
-
-		if (read_some(fd, room, n, offset, &n, err) != 0)
-			goto out;
-		pop3_size_feed(&size, (struct pst_str){ room, n });
-		offset += n;
-		left -= n;
-	}
-	*octets_out = pop3_size_end(&size);
-	/* Any line end that is not CRLF, and a missing last one, adds octets on the wire. */
-	*crlf_out = length > 0 && *octets_out == length;
-	rc = 0;
-out:
-	free(room);
-	return rc;
+	if (pop3_survey(&body, &measured, err) != 0)
+		return -1;
+	*octets_out = measured.size_octets;
+	*crlf_out = measured.crlf;
+	return 0;
 }
 
 static void
@@ -117,5 +80,7 @@ plugin_host_init(struct plugin_host *h, const char *instance, const char *worker
 		.measure = host_measure,
 		.retire = host_retire,
 		.md5 = host_md5,
+		.survey = pop3_survey,
+		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 }

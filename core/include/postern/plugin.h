@@ -56,6 +56,8 @@ struct pst_auth;    /* postern/auth.h */
 struct pst_storage; /* postern/storage.h */
 struct pst_policy;  /* postern/policy.h */
 struct pst_arena;
+struct pst_body;     /* postern/storage.h */
+struct pst_measured; /* likewise */
 
 /* What the server does for a plugin. Borrowed: valid from start to stop. All functions may be
  * called from any thread. Members are only appended; size tells how many there are. */
@@ -100,6 +102,14 @@ struct pst_host {
 
 	/* MD5 of the data: no protection, but what other programs name things by. */
 	void (*md5)(const void *data, size_t n, uint8_t out[16]);
+
+	/* For storage: measure, and whether the message has a surrogate. Of body, fd, offset, length and
+	 * gaps count. Reads it; may block. -1 with err where it could not be read. */
+	int (*survey)(const struct pst_body *body, struct pst_measured *out, struct pst_err *err);
+
+	/* 1 to 255: the rules by which this server makes surrogates. Where surrogate_octets are
+	 * remembered so is this; those that were counted by other rules are not right any more. */
+	uint32_t surrogate_rules;
 };
 
 struct pst_plugin {

@@ -47,6 +47,12 @@ struct pst_message {
 	uint64_t surrogate_octets;
 };
 
+/* What reading a message tells of it: see pst_host.survey. */
+struct pst_measured {
+	uint64_t size_octets, surrogate_octets; /* as in struct pst_message */
+	bool crlf;                              /* as in struct pst_body */
+};
+
 /* Octets of the file that are not the message's: from at (counted from the body's offset) on. */
 struct pst_gap {
 	uint64_t at;
