@@ -50,8 +50,11 @@ enum {
 	AT_IDENTITY_OCTETS = 26,
 	AT_UIDL_OCTETS = 28,
 	AT_FLAGS = 29,
-	RECORD_OCTETS = 32, /* two octets are free */
+	AT_SURROGATE_RULES = 30,
+	RECORD_OCTETS = 32, /* one octet is free */
 };
+
+#define SURROGATE_OCTETS 8 /* behind the name, where there is one */
 
 #define MAGIC "PSTINDEX"
 #define SUM_SEED_HEAD 1
@@ -121,6 +124,12 @@ index_at(const struct index *ix, uint32_t i, struct index_message *out)
 	out->print = ix->prints.p == NULL
 	                     ? 0
 	                     : index_get64((const uint8_t *)ix->prints.p + (size_t)i * 8);
+	out->surrogate_rules = r[AT_SURROGATE_RULES];
+	out->surrogate_octets = 0;
+	if ((out->flags & INDEX_SURROGATE) != 0)
+		out->surrogate_octets = index_get64(out->name.p + out->name.n);
+	if (out->surrogate_octets == 0)
+		out->flags &= ~INDEX_SURROGATE;
 }
 
 int64_t
@@ -167,8 +176,9 @@ is_record_good(const uint8_t *r, const char *strings, uint64_t strings_octets)
 	uint64_t name = get32(r + AT_NAME), uidl = get32(r + AT_UIDL);
 	size_t name_octets = get16(r + AT_NAME_OCTETS);
 	size_t uidl_octets = r[AT_UIDL_OCTETS];
+	size_t behind = (r[AT_FLAGS] & INDEX_SURROGATE) != 0 ? SURROGATE_OCTETS : 0;
 
-	if (name_octets > INDEX_NAME_MAX || name + name_octets > strings_octets)
+	if (name_octets > INDEX_NAME_MAX || name + name_octets + behind > strings_octets)
 		return false;
 	if (get16(r + AT_IDENTITY_OCTETS) > name_octets)
 		return false;
@@ -320,7 +330,8 @@ is_identity_uidl(const struct index_message *m)
 size_t
 index_message_strings(const struct index_message *m)
 {
-	return m->name.n + (is_identity_uidl(m) ? 0 : m->uidl.n);
+	return m->name.n + (is_identity_uidl(m) ? 0 : m->uidl.n) +
+	       (m->surrogate_octets != 0 ? SURROGATE_OCTETS : 0);
 }
 
 static void
@@ -394,7 +405,15 @@ index_add(struct index_builder *b, const struct index_message *m, int64_t missed
 	uint8_t *base = ix->mem.p;
 	uint8_t *r = base + HEAD_OCTETS + (size_t)b->added * RECORD_OCTETS;
 	uint32_t name = add_string(b, m->name);
+	unsigned flags = m->flags & ~INDEX_SURROGATE;
 
+	if (m->surrogate_octets != 0) {
+		uint8_t octets[SURROGATE_OCTETS];
+
+		put64(octets, m->surrogate_octets);
+		(void)add_string(b, (struct pst_str){ (const char *)octets, sizeof(octets) });
+		flags |= INDEX_SURROGATE;
+	}
 	put64(r + AT_WIRE, m->wire_octets);
 	put64(r + AT_STORED, m->stored_octets);
 	put32(r + AT_NAME, name);
@@ -402,7 +421,8 @@ index_add(struct index_builder *b, const struct index_message *m, int64_t missed
 	put16(r + AT_NAME_OCTETS, m->name.n);
 	put16(r + AT_IDENTITY_OCTETS, m->identity.n);
 	r[AT_UIDL_OCTETS] = (uint8_t)m->uidl.n; /* <= INDEX_UIDL_MAX */
-	r[AT_FLAGS] = (uint8_t)m->flags;        /* the flags above, no more */
+	r[AT_FLAGS] = (uint8_t)flags;           /* those of index.h, no more */
+	r[AT_SURROGATE_RULES] = m->surrogate_rules;
 	if (b->added >= ix->listed)
 		put64(base + (ix->missed - base) + (size_t)(b->added - ix->listed) * 8,
 		      (uint64_t)missed_ns);

@@ -19,7 +19,8 @@
  *	head       "PSTINDEX", version, lengths, sums, generation, places, table of sections
  *	records    32 octets each: wire and stored octets, places of name and UIDL, flags
  *	missed     for each kept one: since when it is missing
- *	strings    names and UIDLs; a UIDL that is the identity is not stored twice
+ *	strings    names and UIDLs; a UIDL that is the identity is not stored twice. Behind the name
+ *	           of a message with a surrogate: that one's octets, in eight
  *	(tail)     behind the octets that the head counts: a print of each message, by which it is
  *	           known again under another name. Read only when such are looked for. */
 #ifndef STORAGE_INDEX_INDEX_H
@@ -68,6 +69,7 @@ struct index_head {
 #define INDEX_UNMEASURED 8u /* the octets are not to be believed: read it again */
 #define INDEX_GAPS 16u      /* of an mbox: some of the stored octets are not shown */
 #define INDEX_LEDGER 32u    /* its UIDL is in the ledger */
+#define INDEX_SURROGATE 64u /* has surrogate_octets; set by index_add */
 #define INDEX_OWED 128u     /* the old server's list is still to be told of it */
 
 /* One message, decoded. The strings are borrowed from the index. */
@@ -79,6 +81,8 @@ struct index_message {
 	struct pst_str uidl;
 	unsigned flags;
 	uint64_t print; /* of its octets: index_print; 0: not known, or not loaded */
+	uint64_t surrogate_octets; /* as in struct pst_message; 0: none */
+	uint8_t surrogate_rules;   /* that they were counted by; 0: never, by an older program */
 };
 
 struct index {

@@ -13,6 +13,8 @@
 #include "storage/maildir/uidls.h"
 
 #define MAX_ROUNDS 3
+#define MAX_OUTDATED                                                                               \
+	1000 /* messages, in one listing: a hundredth of a second, if the disk is fast */
 
 /* A message that must be put in its place: new, back again, or measured again. */
 struct arrival {
@@ -83,13 +85,14 @@ read_places(struct listing *l, unsigned mask, struct pst_err *err)
 }
 
 /* Known ones whose octets are not to be believed any more: they changed in place, or the file that
- * bears the name now may be the other one of two. */
+ * bears the name now may be the other one of two. And some of those that an older program measured,
+ * which did not look for surrogates: never all at once. */
 static int
 measure_again(struct listing *l, struct pst_err *err)
 {
 	struct scan *s = &l->scan;
+	uint32_t i, outdated = 0;
 	struct index_message m;
-	uint32_t i;
 
 	for (i = 0; i < s->known_count; i++) {
 		bool is_other;
@@ -97,6 +100,11 @@ measure_again(struct listing *l, struct pst_err *err)
 		index_at(s->known, i, &m);
 		is_other = s->marks[i].file != SCAN_NONE &&
 		           (s->marks[i].is_twin || (m.flags & INDEX_TWIN) != 0);
+		if (m.surrogate_rules != s->self->host->surrogate_rules &&
+		    outdated < MAX_OUTDATED && s->marks[i].round != 0) {
+			outdated++;
+			is_other = true;
+		}
 		if (s->marks[i].round != 0 && (is_other || (m.flags & INDEX_UNMEASURED) != 0) &&
 		    scan_add_again(s, i, err) != 0)
 			return -1;
@@ -311,6 +319,8 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 			m->uidl = uidls_of(&l->uidls, id - s->known_count, uidl);
 		m->wire_octets = f->wire_octets;
 		m->stored_octets = f->stored_octets;
+		m->surrogate_octets = f->surrogate_octets;
+		m->surrogate_rules = (uint8_t)s->self->host->surrogate_rules;
 		flags = (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
 	}
 	m->name = name;

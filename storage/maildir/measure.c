@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <postern/storage.h>
+
 #include "storage/maildir/name.h"
 #include "storage/maildir/scan.h"
 
@@ -73,6 +75,8 @@ static enum scan_state
 measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh *f,
            struct trouble *t)
 {
+	struct pst_body body = { .fd = fd };
+	struct pst_measured measured;
 	struct pst_err err;
 	struct stat st;
 
@@ -81,13 +85,16 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh 
 	if (!S_ISREG(st.st_mode))
 		return FRESH_NO_FILE;
 	f->stored_octets = (uint64_t)st.st_size;
-	if (s->self->host->measure(fd, 0, f->stored_octets, &f->wire_octets, &f->is_crlf, &err) !=
-	    0) {
+	body.length = f->stored_octets;
+	if (s->self->host->survey(&body, &measured, &err) != 0) {
 		if (t->refused++ == 0)
 			pst_err_set(&t->first_refused, err.kind, "%.*s: %.160s", PST_ARG(name),
 			            err.text);
 		return FRESH_REFUSED;
 	}
+	f->wire_octets = measured.size_octets;
+	f->surrogate_octets = measured.surrogate_octets;
+	f->is_crlf = measured.crlf;
 	note_lie(t, name, f->stored_octets, f->wire_octets);
 	return FRESH_MEASURED;
 }

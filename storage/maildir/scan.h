@@ -79,7 +79,7 @@ struct scan_fresh {
 	uint8_t state; /* enum scan_state */
 	bool is_twin, is_crlf;
 	uint64_t ino;
-	uint64_t wire_octets, stored_octets;
+	uint64_t wire_octets, stored_octets, surrogate_octets;
 };
 
 /* A second file with the base name of another, in the same round. */

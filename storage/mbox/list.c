@@ -158,6 +158,7 @@ is_grown(const struct listing *l)
 {
 	const struct index *k = l->known;
 	const struct index_place *was = &k->head.places[0];
+	struct index_message first;
 	uint32_t i;
 
 	if (k->octets == 0 || k->listed < 2 || !was->is_there || was->dev != l->now->dev ||
@@ -166,6 +167,9 @@ is_grown(const struct listing *l)
 	if (l->now->octets < was->octets ||
 	    (l->now->octets == was->octets && l->now->mtime_ns != was->mtime_ns))
 		return false; /* changed, and not by a delivery */
+	index_at(k, 0, &first);
+	if (first.surrogate_rules != l->d->self->host->surrogate_rules)
+		return false; /* read by an older program */
 	for (i = 0; i < SPOT_CHECKS; i++)
 		if (mbox_is_there(l->d, l->fd, k,
 		                  (uint32_t)((uint64_t)(k->listed - 2) * i / (SPOT_CHECKS - 1)),

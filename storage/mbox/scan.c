@@ -321,6 +321,32 @@ describe(const struct mbox_scan *s, struct walk *w, uint64_t at, struct mbox_mes
 	mbox_identify(s->host, w->essence, n, m->wire, m->identity);
 }
 
+/* Whether the message has a surrogate: only one with octets beyond ASCII in its header, which is rare,
+ * is read again for that. */
+static int
+find_surrogate(const struct mbox_scan *s, const struct reader *r, const struct walk *w,
+               struct mbox_message *m)
+{
+	const struct mbox_header *h = &w->header;
+	const struct pst_body body = {
+		.fd = r->fd,
+		.offset = mbox_content_at(m),
+		.length = m->content - h->hidden_octets,
+		.gaps = h->gaps,
+		.gap_count = h->gap_count,
+	};
+	struct pst_measured measured = { .surrogate_octets = 0 };
+	size_t i, n = smaller(h->header_octets, w->kept);
+
+	for (i = 0; h->is_complete && i < n && (w->first[i] & 0x80) == 0; i++)
+		;
+	if ((!h->is_complete || i < n) && s->host->survey(&body, &measured, r->err) != 0)
+		return -1;
+	m->surrogate = measured.surrogate_octets;
+	m->surrogate_rules = (uint8_t)s->host->surrogate_rules;
+	return 0;
+}
+
 /* One that begins at at; *next_out is where the next one does. */
 static int
 scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at, uint64_t *next_out)
@@ -363,6 +389,8 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	if (rc != 0)
 		return -1;
 	describe(s, w, at, m);
+	if (find_surrogate(s, r, w, m) != 0)
+		return -1;
 	if (!w->header.is_internal)
 		s->count++;
 	*next_out = w->next_at;

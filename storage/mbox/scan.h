@@ -14,13 +14,15 @@
 /* One message. In the file lie, one after the other: its From_ line, its content, and what parts it
  * from the next From_ line or the end of the file. */
 struct mbox_message {
-	uint64_t offset;  /* of the From_ line */
-	uint64_t content; /* octets as stored, hidden headers too */
-	uint64_t wire;    /* octets that RETR sends */
-	uint32_t between; /* octets after the content */
-	uint16_t from;    /* octets of the From_ line */
-	bool has_gaps;    /* hidden headers */
-	bool is_crlf;     /* only CRLF line ends, and ends with one */
+	uint64_t offset;    /* of the From_ line */
+	uint64_t content;   /* octets as stored, hidden headers too */
+	uint64_t wire;      /* octets that RETR sends */
+	uint64_t surrogate; /* the same as a surrogate; 0: it has none */
+	uint32_t between;   /* octets after the content */
+	uint16_t from;      /* octets of the From_ line */
+	bool has_gaps;      /* hidden headers */
+	bool is_crlf;       /* only CRLF line ends, and ends with one */
+	uint8_t surrogate_rules;
 	char identity[MBOX_IDENTITY];
 	uint8_t own_uidl_octets; /* what its headers name as its UIDL */
 	char own_uidl[MBOX_UIDL_ROOM];

@@ -60,6 +60,8 @@ mbox_at(const struct index *ix, uint32_t i, struct index_message *im, struct mbo
 	m->from = (uint16_t)((uint8_t)p[12] | (unsigned)(uint8_t)p[13] << 8);
 	m->content = im->stored_octets;
 	m->wire = im->wire_octets;
+	m->surrogate = im->surrogate_octets;
+	m->surrogate_rules = im->surrogate_rules;
 	m->has_gaps = (im->flags & INDEX_GAPS) != 0;
 	m->is_crlf = (im->flags & INDEX_CRLF) != 0;
 	memcpy(m->identity, im->identity.p, MBOX_IDENTITY);
@@ -84,6 +86,8 @@ mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MB
 	im->name = (struct pst_str){ name, MBOX_NAME };
 	im->identity = (struct pst_str){ name, MBOX_IDENTITY };
 	im->wire_octets = m->wire;
+	im->surrogate_octets = m->surrogate;
+	im->surrogate_rules = m->surrogate_rules;
 	im->stored_octets = m->content;
 	im->flags = (m->has_gaps ? INDEX_GAPS : 0) | (m->is_crlf ? INDEX_CRLF : 0);
 }

@@ -59,6 +59,8 @@ check_all(const struct index *ix, struct index *copy)
 		pst_assert(m.identity.n == again.identity.n && m.flags == again.flags);
 		pst_assert(m.wire_octets == again.wire_octets);
 		pst_assert(m.stored_octets == again.stored_octets);
+		pst_assert(m.surrogate_octets == again.surrogate_octets);
+		pst_assert(m.surrogate_rules == again.surrogate_rules);
 		if (i >= ix->listed)
 			pst_assert(index_missed_ns(ix, i - ix->listed) ==
 			           index_missed_ns(copy, i - ix->listed));

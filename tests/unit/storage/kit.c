@@ -14,6 +14,8 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "pop3/body.h"
+#include "pop3/surrogate.h"
+#include "pop3/survey.h"
 
 static struct kit *
 kit_of(const struct pst_host *host)
@@ -50,13 +52,8 @@ host_md5(const void *data, size_t n, uint8_t out[16])
 static _Thread_local struct kit *measuring;
 
 static int
-host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, bool *crlf_out,
-             struct pst_err *err)
+host_survey(const struct pst_body *body, struct pst_measured *out, struct pst_err *err)
 {
-	char buf[64 * 1024] PST_UNINITIALIZED;
-	struct pop3_size size;
-	uint64_t left = length;
-
 	if (measuring != NULL) {
 		void (*hook)(struct kit *) = measuring->on_measure;
 
@@ -68,18 +65,20 @@ host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, boo
 		if (errno != 0)
 			return pst_err_sys(err, PST_E_TEMP, "read");
 	}
-	pop3_size_init(&size);
-	while (left > 0) {
-		size_t want = left < sizeof(buf) ? (size_t)left : sizeof(buf);
-		ssize_t n = pread(fd, buf, want, (off_t)(offset + length - left));
+	return pop3_survey(body, out, err);
+}
 
-		if (n <= 0)
-			return pst_err_sys(err, PST_E_TEMP, "read");
-		pop3_size_feed(&size, (struct pst_str){ buf, (size_t)n });
-		left -= (uint64_t)n;
-	}
-	*octets_out = pop3_size_end(&size);
-	*crlf_out = *octets_out == length;
+static int
+host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, bool *crlf_out,
+             struct pst_err *err)
+{
+	const struct pst_body body = { .fd = fd, .offset = offset, .length = length };
+	struct pst_measured measured;
+
+	if (host_survey(&body, &measured, err) != 0)
+		return -1;
+	*octets_out = measured.size_octets;
+	*crlf_out = measured.crlf;
 	return 0;
 }
 
@@ -99,6 +98,8 @@ kit_init(struct kit *k)
 		.md5 = host_md5,
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
+		.survey = host_survey,
+		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 	k->conf = (struct maildir_conf){ .index_dir = "",
 		                         .max_messages = 1000000,

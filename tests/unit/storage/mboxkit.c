@@ -14,6 +14,8 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "pop3/body.h"
+#include "pop3/surrogate.h"
+#include "pop3/survey.h"
 
 static void host_log(const struct pst_host *host, enum pst_log_level level, const char *event,
                      const char *fmt, ...) PST_PRINTF(4, 5);
@@ -49,6 +51,8 @@ mboxkit_set_up(void **state)
 		.sha256 = pst_sha256,
 		.md5 = host_md5,
 		.now_ms = pst_now_ms,
+		.survey = pop3_survey,
+		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
 	               getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));

@@ -24,22 +24,26 @@ enum {
 };
 
 static const struct index_message samples[] = {
-	{ 102, 100, PST_LIT("1700000000.M1P1.mx:2,S"), { NULL, 22 - 3 }, { NULL, 0 }, 1, 0 },
+	{ 102, 100, PST_LIT("1700000000.M1P1.mx:2,S"), { NULL, 22 - 3 }, { NULL, 0 }, 1, 0, 0, 0 },
 	{ UINT64_C(12000000000),
 	  UINT64_C(11999999999),
 	  PST_LIT("1700000001.M2P2.mx"),
 	  { NULL, 18 },
 	  { NULL, 0 },
 	  INDEX_CRLF,
-	  5 },
+	  5,
+	  0,
+	  1 },
 	{ 2,
 	  0,
 	  PST_LIT("\x01 odd\xff:2,"),
 	  { NULL, 6 },
 	  PST_LIT("sha256:0011223344"),
-	  1 | INDEX_TWIN,
-	  UINT64_MAX },
-	{ 7, 7, PST_LIT("x"), { NULL, 1 }, { NULL, 0 }, INDEX_UNMEASURED, 0 },
+	  1 | INDEX_TWIN | INDEX_SURROGATE,
+	  UINT64_MAX,
+	  UINT64_C(12000000099),
+	  255 },
+	{ 7, 7, PST_LIT("x"), { NULL, 1 }, { NULL, 0 }, INDEX_UNMEASURED, 0, 0, 1 },
 };
 #define SAMPLES 4
 
@@ -106,6 +110,8 @@ assert_sample(const struct index *ix, uint32_t i)
 	assert_true(got.wire_octets == want.wire_octets);
 	assert_true(got.stored_octets == want.stored_octets);
 	assert_int_equal(got.flags, want.flags);
+	assert_true(got.surrogate_octets == want.surrogate_octets);
+	assert_int_equal(got.surrogate_rules, want.surrogate_rules);
 }
 
 static void
@@ -143,7 +149,7 @@ test_index_stores_an_identity_uidl_once(void **state)
 	(void)state;
 	assert_int_equal(index_message_strings(&m), m.name.n);
 	m = sample(2);
-	assert_int_equal(index_message_strings(&m), m.name.n + m.uidl.n);
+	assert_int_equal(index_message_strings(&m), m.name.n + 8 + m.uidl.n);
 }
 
 static void
@@ -270,6 +276,8 @@ test_index_with_right_sums_and_wrong_contents_is_refused(void **state)
 		{ "name beyond the strings", HEAD + 16, 4, 0xfffffff0, false },
 		{ "UIDL beyond the strings", HEAD + 20, 4, 0xfffffff0, false },
 		{ "name too long for the strings", HEAD + 2 * RECORD + 24, 2, 900, false },
+		{ "name at the very end", HEAD + RECORD + 16, 4, 74 - 18, true },
+		{ "no octets of a surrogate behind it", HEAD + 2 * RECORD + 16, 4, 74 - 9, false },
 		{ "name longer than a name", HEAD + 24, 2, INDEX_NAME_MAX + 1, false },
 		{ "identity longer than the name", HEAD + RECORD + 26, 2, 19, false },
 		{ "identity empty", HEAD + RECORD + 26, 2, 0, true },
