@@ -21,7 +21,23 @@ add_path(struct path_list *list, struct pst_str path, enum landlock_access acces
 	list->n++;
 }
 
-/* A folder itself; else the folder that holds the file: a rule stays with the inode, and a file
+/* "maildir:/srv/mail/%{domain}/x" lies below /srv/mail. */
+static struct pst_str
+fixed_folder(const char *location)
+{
+	const char *colon = strchr(location, ':');
+	const char *path = colon != NULL ? colon + 1 : location;
+	size_t n = strcspn(path, "%");
+
+	while (n > 1 && path[n - 1] != '/' && path[n] != '\0')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return (struct pst_str){ path, n };
+}
+
+/* A folder itself, of a template the one that is the same for all users; else the folder that holds
+ * the file: a rule stays with the inode, and a file
  * that is replaced by rename(2) is a new one. SQLite makes its journal beside the database. */
 static void
 add_file_or_folder(struct path_list *list, const char *path, enum landlock_access access)
@@ -31,7 +47,9 @@ add_file_or_folder(struct path_list *list, const char *path, enum landlock_acces
 
 	if (path[0] == '\0')
 		return;
-	if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || slash == NULL)
+	if (strchr(path, '%') != NULL)
+		add_path(list, fixed_folder(path), access);
+	else if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || slash == NULL)
 		add_path(list, pst_str_c(path), access);
 	else
 		add_path(list, (struct pst_str){ path, slash == path ? 1 : (size_t)(slash - path) },
@@ -57,21 +75,6 @@ add_plugin_paths(struct path_list *list, const struct registry *r)
 			                   : runs                            ? LANDLOCK_RUN
 			                                                     : LANDLOCK_READ);
 	}
-}
-
-/* "maildir:/srv/mail/%{domain}/x" lies below /srv/mail. */
-static struct pst_str
-fixed_folder(const char *location)
-{
-	const char *colon = strchr(location, ':');
-	const char *path = colon != NULL ? colon + 1 : location;
-	size_t n = strcspn(path, "%");
-
-	while (n > 1 && path[n - 1] != '/' && path[n] != '\0')
-		n--;
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	return (struct pst_str){ path, n };
 }
 
 static void

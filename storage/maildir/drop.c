@@ -128,9 +128,12 @@ drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
           struct pst_err *err)
 {
 	struct pst_maildrop *d = drop_create(self, spec->path);
+	const char *control = d->self->conf->dovecot_control;
 	struct index_place now[PLACE_BOTH];
 	enum index_load load;
 
+	if (*control != '\0' && drop_control(control, spec->user, &d->control, err) != 0)
+		goto fail;
 	if (open_root(d, err) != 0)
 		goto fail;
 	if (d->root >= 0) {
@@ -157,6 +160,7 @@ drop_close(struct pst_maildrop *d)
 	if (d->stale_count > 0)
 		drop_write_back(d);
 	index_clear(&d->index);
+	mem_drop(&d->control);
 	mem_drop(&d->mem_moved);
 	mem_drop(&d->mem_moved_text);
 	free(d->gone);

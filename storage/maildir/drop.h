@@ -21,8 +21,9 @@ struct drop_moved {
 
 struct pst_maildrop {
 	const struct maildir *self;
-	char *path; /* of the Maildir, for the log and the index's name */
-	int root;   /* its descriptor, which bears the lock; -1: there is no such directory */
+	char *path;         /* of the Maildir, for the log and the index's name */
+	struct mem control; /* path of Dovecot's control folder; nothing: the Maildir itself */
+	int root; /* its descriptor, which bears the lock; -1: there is no such directory */
 
 	/* Our index; the two names are set where it is not beside the mail. */
 	struct index_file file;
@@ -94,6 +95,12 @@ void drop_save_index(const struct pst_maildrop *d, struct index *ix,
 
 /* Writes the index without the removed messages, and with the stale ones to be measured again. */
 void drop_write_back(struct pst_maildrop *d);
+
+/* ---- control.c ---- */
+
+/* The folder, ended by NUL, that the template makes of a user; out holds nothing before. -1
+ * (PST_E_CLIENT: not a template; PST_E_PERM: not for this user; PST_E_TEMP). */
+int drop_control(const char *template, struct pst_str user, struct mem *out, struct pst_err *err);
 
 /* ---- list.c: from the directories to the listing ---- */
 

@@ -3,6 +3,7 @@
 #include "storage/maildir/foreign.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "storage/index/hash.h"
 
@@ -22,6 +23,13 @@ foreign_next_line(struct pst_str *rest, struct pst_str *line_out)
 	rest->p += line_out->n + (end != NULL);
 	rest->n -= line_out->n + (end != NULL);
 	return true;
+}
+
+void
+foreign_number(struct foreign *f, uint64_t number)
+{
+	if (number >= f->next)
+		f->next = number + 1; /* <= 2^48: for both kinds */
 }
 
 void
@@ -93,6 +101,7 @@ foreign_make_findable(struct foreign *f, uint64_t seed, struct pst_err *err)
 
 	while (slots < (size_t)f->count * 2)
 		slots *= 2;
+	mem_drop(&f->mem_slots);
 	if (mem_get(&f->mem_slots, slots * sizeof(*f->slots)) != 0)
 		return pst_err_set(err, PST_E_TEMP, "no memory for the old server's list");
 	f->slots = f->mem_slots.p;
@@ -128,6 +137,8 @@ foreign_uidl(const struct foreign *f, const struct foreign_record *r)
 void
 foreign_clear(struct foreign *f)
 {
+	if (f->owns_dirfd)
+		close(f->dirfd);
 	mem_drop(&f->mem_octets);
 	mem_drop(&f->mem_records);
 	mem_drop(&f->mem_text);

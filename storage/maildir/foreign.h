@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* storage/maildir/foreign.h - which UIDLs a Maildir's messages had under the server before this one.
+/* storage/maildir/foreign.h - which UIDLs a Maildir's messages have under another server.
  *
- * Dovecot keeps them in dovecot-uidlist, Courier in courierpop3dsizelist, both in the Maildir. They
- * are read where they lie and never written. A list counts for messages that have no UIDL in our
- * index; what it says of sizes does not count, for both servers are wrong about some.
+ * Dovecot keeps them in dovecot-uidlist, Courier in courierpop3dsizelist: in the Maildir, or Dovecot
+ * in its control folder. They are read where they lie; writeback.h is about writing. A list counts
+ * for messages that have no UIDL in our index; what it says of sizes does not count, for both servers
+ * are wrong about some.
  *
  * Both are lines of text that a crash, a full disk or an admin may have damaged, and names in them
  * come from whoever delivers: what a line says rightly holds, whatever stands around it. */
 #ifndef STORAGE_MAILDIR_FOREIGN_H
 #define STORAGE_MAILDIR_FOREIGN_H
+
+#include <sys/stat.h>
 
 #include <postern/plugin.h>
 #include <postern/str.h>
@@ -32,6 +35,7 @@ struct foreign_record {
 	const char *base; /* borrowed from the list's octets */
 	uint32_t uidl;    /* its place in foreign->text */
 	uint32_t uid, order;
+	bool is_ours; /* not in the file: added by writeback_begin */
 	uint16_t base_octets;
 	uint8_t uidl_octets; /* 0: none that POP3 allows */
 	uint8_t flags;
@@ -47,20 +51,31 @@ struct foreign {
 	uint32_t bad_lines, first_bad_line;
 	const char *first_bad;
 
+	/* The file as it was read, for whoever writes it again. */
+	struct pst_str octets;
+	unsigned version;
+	uint64_t validity; /* of the head; 0: it says none */
+	uint64_t next;     /* number that a new message gets: above all that are there */
+	int dirfd;         /* of the folder that holds it */
+	struct stat seen;
+
 	/* private */
 	uidl_md5 *md5; /* for formats */
 	uint32_t text_used;
 	uint32_t *slots;
 	size_t slot_mask;
 	uint64_t seed;
+	bool owns_dirfd;
 	struct mem mem_octets, mem_records, mem_text, mem_slots;
 };
 
-/* Reads the list of the old server, if there is one and a setting does not forbid it. root: of the
- * Maildir. is_first: no message has a UIDL from us yet; then a list that cannot be read is an error
- * (PST_E_TEMP, PST_E_PERM), because all would be fetched again; later it is only logged. */
-int foreign_load(struct foreign *f, const struct maildir *self, int root, const char *path,
-                 bool is_first, struct pst_err *err);
+struct pst_maildrop;
+
+/* Reads the list of the old server, if there is one and a setting does not forbid it. is_first: no
+ * message has a UIDL from us yet; then a list that cannot be read is an error (PST_E_TEMP,
+ * PST_E_PERM), because all would be fetched again; later it is only logged. */
+int foreign_load(struct foreign *f, const struct pst_maildrop *d, bool is_first,
+                 struct pst_err *err);
 void foreign_clear(struct foreign *f); /* accepts a zeroed one */
 
 /* What the list says of a base name; NULL: nothing. */
@@ -79,11 +94,18 @@ int foreign_parse_dovecot(struct foreign *f, struct pst_str octets, const char *
 /* Versions 0 to 3. */
 int foreign_parse_courier(struct foreign *f, struct pst_str octets, struct pst_err *err);
 
-/* After parsing: makes the records findable, the last line of a name counting. */
+/* What Courier shows for the numbers of a record; 0: longer than a UIDL may be. */
+#define COURIER_ROOM (INDEX_UIDL_MAX + 3)
+size_t foreign_courier_uidl(struct pst_str base, uint64_t uid, uint64_t validity,
+                            char out[COURIER_ROOM]);
+
+/* After parsing, and after more were added: makes the records findable, the last line of a name
+ * counting. */
 int foreign_make_findable(struct foreign *f, uint64_t seed, struct pst_err *err);
 
 /* For the parsers. */
 bool foreign_next_line(struct pst_str *rest, struct pst_str *line_out);
+void foreign_number(struct foreign *f, uint64_t number); /* one that is there */
 void foreign_note_bad(struct foreign *f, uint32_t line, const char *why);
 int foreign_add(struct foreign *f, const struct foreign_record *r, struct pst_str uidl,
                 struct pst_err *err);

@@ -72,23 +72,29 @@ escape(struct pst_str base, char *out, size_t room)
 	return n;
 }
 
+size_t
+foreign_courier_uidl(struct pst_str base, uint64_t uid, uint64_t validity, char out[COURIER_ROOM])
+{
+	if (uid == 0)
+		return escape(base, out, COURIER_ROOM);
+	if (validity == 0)
+		return (size_t)snprintf(out, COURIER_ROOM, "UID%llu", (unsigned long long)uid);
+	return (size_t)snprintf(out, COURIER_ROOM, "UID%llu-%llu", (unsigned long long)uid,
+	                        (unsigned long long)validity);
+}
+
 static int
 add_record(struct foreign *f, struct pst_str base, uint64_t uid, uint64_t validity, uint32_t line,
            struct pst_err *err)
 {
-	char buf[INDEX_UIDL_MAX + 3];
-	size_t n;
+	char buf[COURIER_ROOM];
+	size_t n = foreign_courier_uidl(base, uid, validity, buf);
 	struct foreign_record r = {
 		.base = base.p, .base_octets = (uint16_t)base.n, /* <= INDEX_NAME_MAX */
 	};
 
-	if (uid == 0)
-		n = escape(base, buf, sizeof(buf));
-	else if (validity == 0)
-		n = (size_t)snprintf(buf, sizeof(buf), "UID%llu", (unsigned long long)uid);
-	else
-		n = (size_t)snprintf(buf, sizeof(buf), "UID%llu-%llu", (unsigned long long)uid,
-		                     (unsigned long long)validity);
+	if (validity == f->validity) /* others are told apart by it */
+		foreign_number(f, uid);
 	if (foreign_add(f, &r, (struct pst_str){ buf, n }, err) != 0)
 		return -1;
 	if (f->records[f->count - 1].uidl_octets == 0)
@@ -130,6 +136,19 @@ version_of(struct pst_str line)
 	return line.p[1] - '0';
 }
 
+/* The numbers behind it: the next UID and, from version 2 on, the UIDVALIDITY of new messages. */
+static void
+parse_head(struct foreign *f, struct pst_str head)
+{
+	struct pst_str word;
+	uint64_t num;
+
+	if (f->version >= 2 && take_last(&head, ' ', &word) && to_number(word, &num))
+		f->validity = num;
+	if (f->version >= 1 && take_last(&head, ' ', &word) && to_number(word, &num) && num > 0)
+		f->next = num;
+}
+
 int
 foreign_parse_courier(struct foreign *f, struct pst_str octets, struct pst_err *err)
 {
@@ -137,11 +156,15 @@ foreign_parse_courier(struct foreign *f, struct pst_str octets, struct pst_err *
 	uint32_t number = 0;
 	int version = 0;
 
+	f->octets = octets;
+	f->next = 1;
 	if (foreign_next_line(&rest, &line))
 		version = version_of(line);
 	if (version < 0)
 		return pst_err_set(err, PST_E_TEMP,
 		                   FOREIGN_COURIER_LIST ":1: not one of the versions 1 to 3");
+	f->version = (unsigned)version;
+	parse_head(f, line);
 	if (version == 0)
 		rest = octets;
 	else

@@ -48,26 +48,38 @@ after_letter(struct pst_str token)
 	return (struct pst_str){ token.p + 1, token.n - 1 };
 }
 
+/* Version 1: UIDVALIDITY and next UID, in this order. */
+static void
+parse_old_head(struct parse *p, struct pst_str head)
+{
+	uint32_t next;
+
+	(void)to_number(take_word(&head), &p->validity);
+	if (to_number(take_word(&head), &next))
+		p->f->next = next;
+}
+
 /* Its UIDVALIDITY, if there is one; -1: a version that is not known. */
 static int
 parse_head(struct parse *p, struct pst_str head, struct pst_err *err)
 {
 	struct pst_str version = take_word(&head), word;
+	uint32_t next;
 
 	p->with_tokens = pst_str_eq(version, PST_LIT("3"));
 	if (!p->with_tokens && !pst_str_eq(version, PST_LIT("1")))
 		return pst_err_set(err, PST_E_TEMP,
 		                   FOREIGN_DOVECOT_LIST ":1: neither version 1 nor 3");
-	while (head.n > 0) {
+	p->f->version = p->with_tokens ? 3 : 1;
+	p->f->next = 1;
+	if (!p->with_tokens)
+		parse_old_head(p, head);
+	while (p->with_tokens && head.n > 0) {
 		word = take_word(&head);
-		if (p->with_tokens && (word.n == 0 || word.p[0] != 'V'))
-			continue;
-		if (p->with_tokens)
-			word = after_letter(word);
-		if (to_number(word, &p->validity))
-			break;
-		if (!p->with_tokens)
-			break;
+		if (word.n > 0 && word.p[0] == 'V' && p->validity == 0)
+			(void)to_number(after_letter(word), &p->validity);
+		else if (word.n > 0 && word.p[0] == 'N' && to_number(after_letter(word), &next))
+			foreign_number(p->f, next - 1);
 	}
 	return 0;
 }
@@ -153,6 +165,7 @@ parse_record(struct parse *p, struct pst_str line, bool *needs_out, struct pst_e
 		foreign_note_bad(p->f, p->line, "no number at its front");
 		return 0;
 	}
+	foreign_number(p->f, uid);
 	if (p->with_tokens && take_tokens(&line, &t) != 0) {
 		foreign_note_bad(p->f, p->line, "no file name");
 		return 0;
@@ -193,12 +206,14 @@ foreign_parse_dovecot(struct foreign *f, struct pst_str octets, const char *form
 {
 	struct parse p = { .f = f, .format = format, .line = 1 };
 	bool needs_validity = false;
-	struct pst_str line;
+	struct pst_str line, all = octets;
 
 	if (!foreign_next_line(&octets, &line))
 		return pst_err_set(err, PST_E_TEMP, FOREIGN_DOVECOT_LIST ": empty");
+	f->octets = all;
 	if (parse_head(&p, line, err) != 0)
 		return -1;
+	f->validity = p.validity;
 	if (p.validity == 0)
 		foreign_note_bad(f, 1, "no UIDVALIDITY");
 	if (p.validity == 0)

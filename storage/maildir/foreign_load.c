@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading an old server's list from the Maildir, and what is done about a bad one; see foreign.h. */
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,9 +14,10 @@
 
 /* 0 and *n_out 0 with mem->p NULL: there is no such file. */
 static int
-slurp(int root, const char *name, struct mem *mem, size_t *n_out, struct pst_err *err)
+slurp(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *seen_out,
+      struct pst_err *err)
 {
-	int fd = openat(root, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	size_t got = 0;
 	ssize_t n = 1;
@@ -43,6 +46,7 @@ slurp(int root, const char *name, struct mem *mem, size_t *n_out, struct pst_err
 		n = n < 0 ? 1 : n;
 	}
 	*n_out = got;
+	*seen_out = st;
 	rc = 0;
 out:
 	close(fd);
@@ -51,14 +55,15 @@ out:
 
 /* What dovecot-uidvalidity says: eight hexadecimal digits; 0: nothing. */
 static uint32_t
-read_validity(int root)
+read_validity(int dirfd)
 {
 	struct mem mem = { NULL, 0 };
 	struct pst_err err;
 	uint32_t value = 0;
+	struct stat st;
 	size_t n, i;
 
-	if (slurp(root, FOREIGN_DOVECOT_VALIDITY, &mem, &n, &err) != 0 || n < 8)
+	if (slurp(dirfd, FOREIGN_DOVECOT_VALIDITY, &mem, &n, &st, &err) != 0 || n < 8)
 		n = 0;
 	for (i = 0; i < 8 && i < n; i++) {
 		static const char digits[] = "0123456789abcdef";
@@ -74,25 +79,38 @@ read_validity(int root)
 	return value;
 }
 
+/* Where Dovecot has a control folder the list of the inbox lies in .INBOX in it, and the file with the
+ * UIDVALIDITY in itself. -1 in *dirfd_out: it is not there. */
 static int
-load_one(struct foreign *f, const struct maildir *self, int root, const char *name,
-         struct pst_err *err)
+open_control(const struct pst_maildrop *d, const char *sub, int *dirfd_out, struct pst_err *err)
 {
-	bool is_dovecot = name[0] == 'd';
-	struct pst_str octets;
+	size_t room = strlen(d->control.p) + strlen(sub) + 1;
+	char *path = mem_new(room);
+
+	(void)snprintf(path, room, "%s%s", (const char *)d->control.p, sub);
+	*dirfd_out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*dirfd_out < 0 && errno != ENOENT)
+		pst_err_sys(err, drop_kind_of_errno(), "open %s", path);
+	free(path);
+	return *dirfd_out < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static int
+parse_dovecot(struct foreign *f, const struct pst_maildrop *d, struct pst_str octets,
+              struct pst_err *err)
+{
+	const char *format = d->self->conf->dovecot_uidl_format;
 	struct pst_err first;
 	uint32_t validity;
+	int root = d->root;
 
-	if (slurp(root, name, &f->mem_octets, &octets.n, err) != 0)
+	if (foreign_parse_dovecot(f, octets, format, 0, &first) == 0)
+		return 0;
+	if (d->control.p != NULL && open_control(d, "", &root, err) != 0)
 		return -1;
-	octets.p = f->mem_octets.p;
-	if (octets.p == NULL)
-		return 0;
-	if (!is_dovecot)
-		return foreign_parse_courier(f, octets, err);
-	if (foreign_parse_dovecot(f, octets, self->conf->dovecot_uidl_format, 0, &first) == 0)
-		return 0;
-	validity = read_validity(root);
+	validity = root < 0 ? 0 : read_validity(root);
+	if (root >= 0 && root != d->root)
+		close(root);
 	if (validity == 0) {
 		*err = first;
 		return -1;
@@ -100,12 +118,34 @@ load_one(struct foreign *f, const struct maildir *self, int root, const char *na
 	f->count = 0;
 	f->text_used = 0;
 	f->bad_lines = 0;
-	return foreign_parse_dovecot(f, octets, self->conf->dovecot_uidl_format, validity, err);
+	return foreign_parse_dovecot(f, octets, format, validity, err);
 }
 
 static int
-load(struct foreign *f, const struct maildir *self, int root, const char **name_out,
-     struct pst_err *err)
+load_one(struct foreign *f, const struct pst_maildrop *d, const char *name, struct pst_err *err)
+{
+	bool is_dovecot = name[0] == 'd';
+	struct pst_str octets;
+
+	f->dirfd = d->root;
+	if (is_dovecot && d->control.p != NULL) {
+		if (open_control(d, "/.INBOX", &f->dirfd, err) != 0)
+			return -1;
+		if (f->dirfd < 0)
+			return 0;
+		f->owns_dirfd = true;
+	}
+	if (slurp(f->dirfd, name, &f->mem_octets, &octets.n, &f->seen, err) != 0)
+		return -1;
+	octets.p = f->mem_octets.p;
+	if (octets.p == NULL)
+		return 0;
+	return is_dovecot ? parse_dovecot(f, d, octets, err)
+	                  : foreign_parse_courier(f, octets, err);
+}
+
+static int
+load(struct foreign *f, const struct pst_maildrop *d, const char **name_out, struct pst_err *err)
 {
 	static const struct {
 		const char *name;
@@ -115,14 +155,16 @@ load(struct foreign *f, const struct maildir *self, int root, const char **name_
 		{ FOREIGN_DOVECOT_LIST, MAILDIR_OLD_DOVECOT },
 		{ FOREIGN_COURIER_LIST, MAILDIR_OLD_COURIER },
 	};
-	int64_t old = self->conf->old_server;
+	int64_t old = d->self->conf->old_server;
 	size_t i;
 
 	for (i = 0; i < 2 && f->kind == FOREIGN_NONE; i++) {
 		*name_out = lists[i].name;
 		if (old != MAILDIR_OLD_AUTO && old != (int64_t)lists[i].only)
 			continue;
-		if (load_one(f, self, root, lists[i].name, err) != 0)
+		foreign_clear(f); /* the other kind's folder */
+		f->md5 = d->self->host->md5;
+		if (load_one(f, d, lists[i].name, err) != 0)
 			return -1;
 	}
 	if (f->kind == FOREIGN_NONE)
@@ -130,35 +172,34 @@ load(struct foreign *f, const struct maildir *self, int root, const char **name_
 	if (f->count == 0 && f->bad_lines > 0)
 		return pst_err_set(err, PST_E_TEMP, "%s:%u: %s, and no line is right", *name_out,
 		                   f->first_bad_line, f->first_bad);
-	return foreign_make_findable(f, self->seed, err);
+	return foreign_make_findable(f, d->self->seed, err);
 }
 
 int
-foreign_load(struct foreign *f, const struct maildir *self, int root, const char *path,
-             bool is_first, struct pst_err *err)
+foreign_load(struct foreign *f, const struct pst_maildrop *d, bool is_first, struct pst_err *err)
 {
-	const struct pst_host *host = self->host;
+	const struct pst_host *host = d->self->host;
 	const char *name = "";
 	struct pst_err why;
 
 	*f = (struct foreign){ .kind = FOREIGN_NONE, .md5 = host->md5 };
-	if (self->conf->old_server == MAILDIR_OLD_NONE)
+	if (d->self->conf->old_server == MAILDIR_OLD_NONE)
 		return 0;
-	if (load(f, self, root, &name, &why) == 0) {
+	if (load(f, d, &name, &why) == 0) {
 		if (f->bad_lines > 0)
 			host->log(
 				host, PST_LOG_WARN, "maildir.list_damaged",
 				"path=%s file=%s line=%u lines=%u reason=\"%s\": the other lines count",
-				path, name, f->first_bad_line, f->bad_lines, f->first_bad);
+				d->path, name, f->first_bad_line, f->bad_lines, f->first_bad);
 		return 0;
 	}
 	foreign_clear(f);
 	if (is_first)
 		return pst_err_set(err, why.kind,
 		                   "%s: %.80s; its UIDLs would be lost: mend or remove the list",
-		                   path, why.text);
+		                   d->path, why.text);
 	host->log(host, PST_LOG_WARN, "maildir.list_damaged",
-	          "path=%s file=%s reason=\"%.100s\": new messages get UIDLs of ours", path, name,
-	          why.text);
+	          "path=%s file=%s reason=\"%.100s\": new messages get UIDLs of ours", d->path,
+	          name, why.text);
 	return 0;
 }

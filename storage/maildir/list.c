@@ -11,6 +11,7 @@
 #include "storage/maildir/drop.h"
 #include "storage/maildir/name.h"
 #include "storage/maildir/uidls.h"
+#include "storage/maildir/writeback.h"
 
 #define MAX_ROUNDS 3
 #define MAX_OUTDATED                                                                               \
@@ -27,6 +28,7 @@ struct listing {
 	struct scan scan;
 	struct foreign foreign; /* what the old server left */
 	struct uidls uidls;
+	bool owes; /* the old server's list is still to be told of some */
 	int dirfd[PLACE_BOTH];
 	unsigned read_mask; /* places that were read */
 	int64_t now_ns;
@@ -150,6 +152,20 @@ has_arrivals(const struct listing *l)
 	return scan_count_fresh(s, FRESH_MEASURED) > 0;
 }
 
+static bool
+owes_from_before(const struct listing *l)
+{
+	struct index_message m;
+	uint32_t i;
+
+	for (i = 0; i < known(l)->listed; i++) {
+		index_at(known(l), i, &m);
+		if ((m.flags & INDEX_OWED) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* The old server's list matters only where something is to be named or put in its place. */
 static int
 choose_uidls(struct listing *l, struct pst_err *err)
@@ -157,11 +173,11 @@ choose_uidls(struct listing *l, struct pst_err *err)
 	const struct pst_host *host = l->d->self->host;
 	const struct uidls *u = &l->uidls;
 
-	if (!has_arrivals(l))
+	if (!has_arrivals(l) && !owes_from_before(l))
 		return 0;
-	if (foreign_load(&l->foreign, l->d->self, l->d->root, l->d->path, known(l)->listed == 0,
-	                 err) != 0 ||
-	    uidls_choose(&l->uidls, &l->scan, &l->foreign, err) != 0)
+	if (foreign_load(&l->foreign, l->d, known(l)->listed == 0, err) != 0 ||
+	    uidls_choose(&l->uidls, &l->scan, &l->foreign, err) != 0 ||
+	    writeback_run(l->d, &l->scan, &l->foreign, &l->uidls, &l->owes, err) != 0)
 		return -1;
 	if (u->refused > 0)
 		host->log(host, PST_LOG_WARN, "maildir.uidl_duplicates",
@@ -298,6 +314,12 @@ is_twin(const struct listing *l, uint32_t id, unsigned old_flags)
 	       ((old_flags & INDEX_TWIN) != 0 && l->read_mask != (1u << PLACE_BOTH) - 1);
 }
 
+static bool
+is_owed(const struct listing *l, struct pst_str base)
+{
+	return l->owes && foreign_find(&l->foreign, base) == NULL;
+}
+
 static void
 describe(const struct listing *l, uint32_t id, struct index_message *m,
          char uidl[MAILDIR_UIDL_ROOM])
@@ -325,7 +347,7 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 	}
 	m->name = name;
 	m->identity = maildir_base(name);
-	m->flags = flags | place;
+	m->flags = flags | place | (is_owed(l, m->identity) ? INDEX_OWED : 0);
 }
 
 static bool
@@ -340,7 +362,8 @@ has_changed(const struct listing *l)
 	for (i = 0; i < known(l)->listed; i++) {
 		index_at(known(l), i, &m);
 		if (l->scan.marks[i].file != SCAN_NONE ||
-		    is_twin(l, i, m.flags) != ((m.flags & INDEX_TWIN) != 0))
+		    is_twin(l, i, m.flags) != ((m.flags & INDEX_TWIN) != 0) ||
+		    is_owed(l, m.identity) != ((m.flags & INDEX_OWED) != 0))
 			return true;
 	}
 	return false;
@@ -391,7 +414,7 @@ set_places(const struct listing *l, struct index_head *head, int64_t started_ns[
 			place->is_trusted = true;
 			started_ns[i] = s->started_ns[i];
 		}
-		if (!is_complete)
+		if (!is_complete || l->owes) /* the next session is to try again */
 			place->is_trusted = false;
 		if (place->is_trusted && !(old.is_trusted && index_place_same(&old, place)) &&
 		    index_place_is_settled(place, s->started_ns[i], l->d->self->margin_ns))

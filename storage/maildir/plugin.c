@@ -21,15 +21,26 @@ static const struct pst_conf_key keys[] = {
 	  "auto|dovecot|courier|none",
 	  "Whose UIDLs and order are taken over, from the list that it left in the Maildir: Dovecot's "
 	  "dovecot-uidlist or Courier's courierpop3dsizelist; auto: the one that is there, Dovecot's "
-	  "where both are; none: none. The lists are only read. They count for messages that the index "
-	  "does not know, so that what was once shown stays; keep the index where another server goes "
-	  "on writing its list. While the index knows no message, a list that cannot be read refuses "
+	  "where both are; none: none. They count for messages that the index "
+	  "does not know, so that what was once shown stays. While the index knows no message, a list that cannot be read refuses "
 	  "the session, because all mail would be fetched again." },
+	{ "old_server_write", PST_CONF_BOOL(struct maildir_conf, old_server_write), "yes", 0, 0,
+	  NULL,
+	  "Whether a list that is taken over is told of new mail, so that the old server knows it by the "
+	  "same UIDL, after a way back or at work on the same Maildir. New mail gets the UIDL that the old "
+	  "server would give it: for Dovecot by dovecot_uidl_format, from a number that is written into "
+	  "dovecot-uidlist under Dovecot's lock; for Courier UID<n>-<uidvalidity>. Where the list cannot be "
+	  "written, new mail has the UIDL that it would have without a list, and it is tried again." },
 	{ "dovecot_uidl_format", PST_CONF_TEXT(struct maildir_conf, dovecot_uidl_format),
 	  "%08Xu%08Xv", 1, 200, "octets",
 	  "Dovecot's pop3_uidl_format: the UIDL of a message in dovecot-uidlist that has none of its own "
 	  "there. In either syntax, %08Xu%08Xv or %{uid | hex(8)}%{uidvalidity | hex(8)}, with uid (u), "
 	  "uidvalidity (v), filename (f), guid (g). It must be what Dovecot had." },
+	{ "dovecot_control", PST_CONF_WRITE_PATH(struct maildir_conf, dovecot_control), "", 0, 0,
+	  NULL,
+	  "Dovecot's control folder of a user, where its mail_location has CONTROL= (mail_control_path): "
+	  "a path with %{user}, %{local} and %{domain}. Then dovecot-uidlist lies in .INBOX in it. Empty: "
+	  "in the Maildir." },
 	{ .key = NULL },
 };
 
@@ -42,13 +53,18 @@ check(const void *conf, struct pst_err *err)
 	};
 	char out[INDEX_UIDL_MAX];
 	int n = foreign_render(c->dovecot_uidl_format, &sample, out, sizeof(out), err);
+	struct mem control = { NULL, 0 };
+	int rc = drop_control(c->dovecot_control, PST_LIT("u@d"), &control, err);
 
+	mem_drop(&control);
+	if (n < 0 || rc != 0)
+		return -1;
 	if (*c->index_dir != '\0' && *c->index_dir != '/')
 		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
 	if (n == 0)
 		return pst_err_set(err, PST_E_CLIENT,
 		                   "dovecot_uidl_format gives no UIDL of 1 to 70 octets");
-	return n < 0 ? -1 : 0;
+	return 0;
 }
 
 static int

@@ -127,6 +127,12 @@ find(const struct scan *s, uint64_t hash, struct pst_str base)
 	return SCAN_NONE;
 }
 
+uint32_t
+scan_find(const struct scan *s, struct pst_str base)
+{
+	return find(s, hash_of(s, base), base);
+}
+
 /* A table for at least n names, at most half full, with all names that there are. */
 static int
 make_table(struct scan *s, size_t n, struct pst_err *err)

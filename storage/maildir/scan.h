@@ -40,6 +40,8 @@ struct maildir_conf {
 	const char *index_dir;
 	int64_t max_messages;
 	int64_t old_server; /* enum maildir_old_server */
+	bool old_server_write;
+	const char *dovecot_control;
 	const char *dovecot_uidl_format;
 };
 
@@ -128,6 +130,9 @@ void scan_settle_twins(struct scan *s);
 
 /* Puts a known message among the fresh ones, for scan_measure. */
 int scan_add_again(struct scan *s, uint32_t known, struct pst_err *err);
+
+/* The id of the message with this base name, as in struct scan_twin; SCAN_NONE: there is none. */
+uint32_t scan_find(const struct scan *s, struct pst_str base);
 
 /* Name and place of a message, by its id as in struct scan_twin. */
 struct pst_str scan_name(const struct scan *s, uint32_t id, uint32_t *place_out);

@@ -103,6 +103,8 @@ kit_init(struct kit *k)
 	};
 	k->conf = (struct maildir_conf){ .index_dir = "",
 		                         .max_messages = 1000000,
+		                         .old_server_write = true,
+		                         .dovecot_control = "",
 		                         .dovecot_uidl_format = "%08Xu%08Xv" };
 	k->self = (struct maildir){
 		.host = &k->host, .conf = &k->conf, .seed = 42, .margin_ns = -KIT_TRUST_NS

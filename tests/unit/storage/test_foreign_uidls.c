@@ -59,15 +59,15 @@ test_a_list_names_and_orders_what_is_there(void **state)
 	kit_puts(k, "new", "3.c", "\n");
 	kit_puts(k, "new", "4.d", "\n");
 	put_list(k, FOREIGN_DOVECOT_LIST, "3 V1 N9\n5 :4.d\n6 PUID1-1 :1.a:2,\n7 P :3.c\n");
-	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n2.b 2\n");
+	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n0000000900000001 2\n");
 	assert_int_equal(k->warned, 0);
 	assert_string_equal(k->last_event, "maildir.uidls_taken_over");
 	kit_unlink(k, FOREIGN_DOVECOT_LIST);
-	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n2.b 2\n");
+	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n0000000900000001 2\n");
 	let_clock_tick();
 	kit_rename(k, "new/4.d", "cur/4.d:2,S");
 	kit_puts(k, "new", "9.z", "\n");
-	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n2.b 2\n9.z 2\n");
+	assert_lists(k, "0000000500000001 2\nUID1-1 2\n3.c 2\n0000000900000001 2\n9.z 2\n");
 }
 
 static void
@@ -110,6 +110,7 @@ test_a_uidl_that_another_has_is_not_given(void **state)
 	struct pst_message m;
 	char third[47];
 
+	k->conf.old_server_write = false;
 	kit_puts(k, "new", "1.a", "\n");
 	put_list(k, FOREIGN_DOVECOT_LIST, "3 V1 N9\n5 P2.b :1.a\n6 P3.c :gone\n");
 	assert_lists(k, "2.b 2\n");
