@@ -24,6 +24,7 @@
 #include "plugin/registry.h"
 
 #define SOCKET_FD 3
+#define PLAN_FD 4       /* where the plan has one */
 #define AGAIN_US 100000 /* after that a maildrop in use is tried again */
 
 struct crewman_self {
@@ -310,8 +311,21 @@ work(struct crewman_self *self, struct pst_err *err)
 
 /* ---- The process ---- */
 
+/* Neither is on the other's place before it was copied from there. */
 static void
-leave_all_behind(int fd)
+keep_descriptors(int fd, int plan_fd)
+{
+	const int socket_fd = fcntl(fd, F_DUPFD, PLAN_FD + 1);
+	const int other_fd = plan_fd > 0 ? fcntl(plan_fd, F_DUPFD, PLAN_FD + 1) : -1;
+
+	(void)dup2(socket_fd, SOCKET_FD);
+	if (other_fd >= 0)
+		(void)dup2(other_fd, PLAN_FD);
+	(void)close_range(other_fd >= 0 ? PLAN_FD + 1 : SOCKET_FD + 1, ~0U, 0);
+}
+
+static void
+leave_all_behind(int fd, int plan_fd)
 {
 	const int null = open("/dev/null", O_RDWR);
 
@@ -322,8 +336,7 @@ leave_all_behind(int fd)
 	(void)umask(077);
 	(void)dup2(null, STDIN_FILENO);
 	(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* what a plugin prints is no result */
-	(void)dup2(fd, SOCKET_FD);
-	(void)close_range(SOCKET_FD + 1, ~0U, 0);
+	keep_descriptors(fd, plan_fd);
 	if (chdir("/") != 0)
 		_exit(1);
 	pst_log_set_level(PST_LOG_WARN);
@@ -338,13 +351,16 @@ crewman_run(const struct crew_order *order, int fd)
 	char *room = pst_realloc(NULL, CREW_MESSAGE_MAX);
 	ssize_t n;
 
-	leave_all_behind(fd);
+	leave_all_behind(fd, order->plan->fd);
 	self->order = order;
 	while ((n = recv(SOCKET_FD, message, CREW_MESSAGE_MAX, 0)) > 0) {
 		struct pst_err err;
 		int rc;
 
-		self->drop = (struct drop){ .fd = SOCKET_FD };
+		self->drop = (struct drop){
+			.fd = SOCKET_FD,
+			.plan_fd = order->plan->fd > 0 ? PLAN_FD : -1,
+		};
 		if (!crew_get_row((struct pst_str){ message, (size_t)n }, &self->drop.row, room,
 		                  CREW_MESSAGE_MAX))
 			break;

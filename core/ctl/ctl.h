@@ -79,6 +79,7 @@ int ctl_password_make(struct ctl *c, int argc, char **argv);
 int ctl_password_check(struct ctl *c, int argc, char **argv);
 int ctl_password_schemes(struct ctl *c, int argc, char **argv);
 int ctl_auth_test(struct ctl *c, int argc, char **argv);
+int ctl_migrate_import(struct ctl *c, int argc, char **argv);
 int ctl_migrate_verify(struct ctl *c, int argc, char **argv);
 int ctl_auth_explain(struct ctl *c, int argc, char **argv);
 

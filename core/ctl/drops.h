@@ -69,6 +69,8 @@ struct drop {
 		*drop;  /* open; closed after the work. NULL: the plan does not open it */
 	uint32_t count; /* messages in the listing */
 
+	int plan_fd; /* the plan's, as a worker has it; -1: none */
+
 	/* private */
 	const struct worker_env *env;
 	int64_t wait_ms;
@@ -120,6 +122,9 @@ struct drops_plan {
 	 * whether it is good. Ids are 1 to 99. */
 	const struct option *options;
 	bool (*take)(void *arg, int id);
+
+	/* A descriptor that workers keep, all other ones being closed there; 0: none. */
+	int fd;
 
 	/* Called before anything is forked, with all options taken; may be NULL. An exit status. */
 	int (*ready)(void *arg);

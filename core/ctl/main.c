@@ -124,6 +124,16 @@ static const struct ctl_command commands[] = {
 	  "status is 0 where nothing differs, 1 where something does that is not known to be the old "
 	  "server's fault, 3 where some could not be compared. postern-migrate(7) explains the lines.",
 	  ctl_migrate_verify },
+	{ "migrate import",
+	  "--from HOST[:PORT] --users FILE|- [--from-tls MODE] [--tls-ca FILE] [--insecure] "
+	  "[--master USER] [--master-separator TEXT] [--password-file FILE] [--min-share PERCENT] "
+	  "[--dry-run] [--jobs N] [--sample N] [--timeout SECONDS] [--retries N] [--wait SECONDS] "
+	  "[--limit SECONDS]",
+	  "Takes order and UIDLs of each user's mail over from the old server, asked as a client "
+	  "asks it: messages that lie here are known again by size and header. What is only here "
+	  "comes behind; nothing is changed where less than --min-share (95) of a hundred "
+	  "messages are here. --dry-run only says what would change.",
+	  ctl_migrate_import },
 	{ "status", "[--json]",
 	  "Shows the running server: its generations and workers, with what each worker's sandbox "
 	  "holds.",
