@@ -8,10 +8,12 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/when.h"
 #include "config/table.h"
 #include "ctl/ctl.h"
 #include "ctl/drops.h"
 #include "ctl/maildrop.h"
+#include "ctl/undo.h"
 
 static int cmd_help(struct ctl *c, int argc, char **argv);
 
@@ -113,6 +115,18 @@ static const struct ctl_command commands[] = {
 	  "maildrop that is costs next to nothing: broken off and run again, it goes on where it "
 	  "was.",
 	  ctl_maildrop_index },
+	{ "undelete",
+	  "USER [--since TIME] [--until TIME] [--session ID] [--list | --dry-run] " DROPS_ONE_HOW,
+	  "Brings messages back that POP3 removed and mail.hold_days keeps, with their UIDLs and to "
+	  "their old places: all, or those removed since and before a time, or by one session. "
+	  "--list: shows what is kept. --dry-run: shows what would come back. TIME is "
+	  "" PST_WHEN_FORMS ".",
+	  ctl_undelete },
+	{ "history", "USER [--since TIME] [--until TIME] " DROPS_ONE_HOW,
+	  "Tells what sessions did to a maildrop, as mail.history has them kept: when and from "
+	  "where, how the client logged in, how many messages it retrieved and removed, the UIDLs of "
+	  "those that it removed.",
+	  ctl_history },
 	{ "migrate verify",
 	  "--from HOST[:PORT] [--to HOST[:PORT]] --users FILE|- [--from-tls MODE] [--to-tls MODE] "
 	  "[--tls-ca FILE] [--insecure] [--master USER] [--master-separator TEXT] "

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/index/escape.h"
@@ -38,21 +39,28 @@ is_plain(char c)
 	       c == '-' || c == '_';
 }
 
-/* "00001700000000.SESSION", then ".2" and so on where that is there. */
+/* "00001700000000.123456.SESSION", then ".2" and so on where that is there: names are in the order of the
+ * removals. */
 static void
 name_batch(const struct pst_hold *how, unsigned attempt, char out[HOLD_NAME_MAX + 1])
 {
 	char session[SESSION_SHOWN + 1];
+	struct timespec ts = { 0, 0 };
+	unsigned micros = 999999; /* the second that how says is over */
 	size_t i;
+
+	if (clock_gettime(CLOCK_REALTIME, &ts) == 0 && ts.tv_sec == how->now_s)
+		micros = (unsigned)(ts.tv_nsec / 1000);
 
 	for (i = 0; i < how->session.n && i < SESSION_SHOWN; i++)
 		session[i] = is_plain(how->session.p[i]) ? how->session.p[i] : '_';
 	session[i] = '\0';
 	if (attempt == 0)
-		(void)snprintf(out, HOLD_NAME_MAX + 1, "%014" PRId64 ".%s", how->now_s, session);
+		(void)snprintf(out, HOLD_NAME_MAX + 1, "%014" PRId64 ".%06u.%s", how->now_s, micros,
+		               session);
 	else
-		(void)snprintf(out, HOLD_NAME_MAX + 1, "%014" PRId64 ".%s.%u", how->now_s, session,
-		               attempt + 1);
+		(void)snprintf(out, HOLD_NAME_MAX + 1, "%014" PRId64 ".%06u.%s.%u", how->now_s,
+		               micros, session, attempt + 1);
 }
 
 static int

@@ -4,9 +4,9 @@
  * It is a folder, made when it is first needed. Each removal has a folder of its own in it, named by
  * its time and its session:
  *
- *	AREA/00001700000000.SESSION/.journal    what was removed, written before anything is
- *	AREA/00001700000000.SESSION/…           the driver's: the messages
- *	AREA/expired                            its time says when old ones last went
+ *	AREA/00001700000000.123456.SESSION/.journal   what was removed, written before anything is
+ *	AREA/00001700000000.123456.SESSION/…          the driver's: the messages
+ *	AREA/expired                                  its time says when old ones last went
  *
  * The journal is on the disk, whole, before the first message leaves the maildrop, so that at every
  * moment a message is either in the maildrop or here, and its UIDL is known. A journal without its
