@@ -130,6 +130,15 @@ int drop_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_
 int drop_hold(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, const struct pst_hold *how,
               uint32_t *removed_out, struct pst_err *err);
 
+/* ---- add.c, envelope.c ---- */
+
+int drop_add(struct pst_maildrop *d, const struct pst_new_message *msgs, uint32_t n,
+             struct pst_err *err);
+int drop_received(struct pst_maildrop *d, uint32_t idx, int64_t *received_s_out,
+                  struct pst_err *err);
+int drop_envelope(struct pst_maildrop *d, uint32_t idx, struct pst_envelope *out,
+                  struct pst_err *err);
+
 /* ---- seen.c ---- */
 
 int drop_mark_seen(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, struct pst_err *err);

@@ -98,6 +98,8 @@ static const struct pst_storage storage = {
 	.close = drop_close,
 	.open_now = drop_open_now,
 	.closes_now = drop_closes_now,
+	.add = drop_add,
+	.received = drop_received,
 	.mark_seen = drop_mark_seen,
 	.hold = drop_hold,
 	.bring_back = drop_bring_back,
@@ -105,6 +107,7 @@ static const struct pst_storage storage = {
 	.held = drop_held,
 	.note = drop_note,
 	.notes = drop_notes,
+	.envelope = drop_envelope,
 };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {

@@ -236,6 +236,7 @@ mbox_close(struct pst_maildrop *d)
 		close(d->fd);
 	if (d->session_fd >= 0)
 		close(d->session_fd); /* and with it the session's lock */
+	free(d->envelope);
 	free(d->index_name);
 	free(d->index_spare);
 	free(d->session_name);

@@ -33,6 +33,7 @@ read_gaps(const struct pst_maildrop *d, const struct mbox_message *m, bool nowai
 
 	if (mbox_read(d->fd, text, n, m->offset, nowait)) {
 		mbox_header((struct pst_str){ text, n }, false, h);
+		(void)mbox_header_settle(h, m->content);
 		gaps = mem_new((h->gap_count + 1) * sizeof(*gaps));
 		memcpy(gaps, h->gaps, h->gap_count * sizeof(*gaps));
 		*count_out = h->gap_count;

@@ -128,6 +128,7 @@ mbox_is_there(const struct pst_maildrop *d, int fd, const struct index *known, u
 	mbox_header((struct pst_str){ g->text, n }, false, &g->header);
 	if (g->header.from_octets != m.from)
 		goto out;
+	(void)mbox_header_settle(&g->header, m.content);
 	content = (struct pst_str){ g->text + m.from, n - m.from };
 	mbox_identify(d->self->host, g->essence, mbox_essence(&g->header, content, g->essence),
 	              m.wire, identity);

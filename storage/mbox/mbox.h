@@ -48,6 +48,7 @@ struct pst_maildrop {
 	struct index_place seen; /* the file as it was when the listing was right */
 	bool is_doubtful;        /* a message was not where the listing has it */
 	bool is_light;           /* opened by mbox_open_now: nothing of its closing takes time */
+	char *envelope;          /* the front of the message that was last asked about */
 };
 
 /* What of a message the index holds in its name, behind the identity. */
@@ -113,11 +114,17 @@ int mbox_find(const struct index *in, const struct index *from, const uint32_t *
 int mbox_is_there(const struct pst_maildrop *d, int fd, const struct index *known, uint32_t i,
                   uint64_t size, bool nowait);
 
-/* ---- fetch.c, commit.c ---- */
+/* ---- fetch.c, commit.c, add.c, envelope.c ---- */
 
 enum pst_fetch_result mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags,
                                  struct pst_body *body_out, struct pst_err *err);
 int mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
                 struct pst_err *err);
+int mbox_add(struct pst_maildrop *d, const struct pst_new_message *msgs, uint32_t n,
+             struct pst_err *err);
+int mbox_received(struct pst_maildrop *d, uint32_t idx, int64_t *received_s_out,
+                  struct pst_err *err);
+int mbox_envelope(struct pst_maildrop *d, uint32_t idx, struct pst_envelope *out,
+                  struct pst_err *err);
 
 #endif

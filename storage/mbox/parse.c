@@ -1,148 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* From_ lines and headers; see parse.h. */
+/* Headers; see parse.h. */
 #include "storage/mbox/parse.h"
 
 #include <string.h>
-
-/* ---- From_ ---- */
-
-#define WORDS 24 /* of a line's end: the date is among them */
 
 static bool
 is_space(char c)
 {
 	return c == ' ' || c == '\t';
-}
-
-static bool
-is_one_of(struct pst_str word, const char *names)
-{
-	size_t i;
-
-	if (word.n != 3)
-		return false;
-	for (i = 0; names[i] != '\0'; i += 3)
-		if (pst_str_ieq(word, (struct pst_str){ names + i, 3 }))
-			return true;
-	return false;
-}
-
-static bool
-is_weekday(struct pst_str word)
-{
-	if (word.n == 4 && word.p[3] == ',')
-		word.n--;
-	return is_one_of(word, "MonTueWedThuFriSatSun");
-}
-
-static bool
-is_month(struct pst_str word)
-{
-	return is_one_of(word, "JanFebMarAprMayJunJulAugSepOctNovDec");
-}
-
-static bool
-is_number(struct pst_str word, size_t least, size_t most)
-{
-	size_t i;
-
-	for (i = 0; i < word.n; i++)
-		if (!pst_is_digit(word.p[i]))
-			return false;
-	return word.n >= least && word.n <= most;
-}
-
-static bool
-is_year(struct pst_str word)
-{
-	return is_number(word, 4, 4) && (word.p[0] == '1' || word.p[0] == '2');
-}
-
-/* hh:mm or hh:mm:ss; one digit of the hour will do. */
-static bool
-is_time(struct pst_str word)
-{
-	size_t parts = 0, at = 0;
-
-	while (parts < 3) {
-		size_t end = at;
-
-		while (end < word.n && word.p[end] != ':')
-			end++;
-		if (!is_number((struct pst_str){ word.p + at, end - at }, parts == 0 ? 1 : 2, 2))
-			return false;
-		parts++;
-		at = end + 1;
-		if (end == word.n)
-			return parts >= 2;
-	}
-	return false;
-}
-
-/* From the weekday on: "Thu Nov  9 22:06[:57] [ZONE…] 2023", or "Thu, 9 Nov 2023 22:06[:57]". A zone is
- * one or two words ("MET DST"). */
-static bool
-is_date(const struct pst_str *w, size_t n)
-{
-	size_t i;
-
-	if (n < 5 || !is_weekday(w[0]))
-		return false;
-	if (is_number(w[1], 1, 2) && is_month(w[2]))
-		return is_year(w[3]) && is_time(w[4]);
-	if (!is_month(w[1]) || !is_number(w[2], 1, 2) || !is_time(w[3]))
-		return false;
-	for (i = 4; i < n && i < 7; i++)
-		if (is_year(w[i]))
-			return true;
-	return false;
-}
-
-static size_t
-split(struct pst_str line, struct pst_str *words)
-{
-	size_t n = 0, at = 0;
-
-	while (at < line.n) {
-		size_t end;
-
-		while (at < line.n && is_space(line.p[at]))
-			at++;
-		end = at;
-		while (end < line.n && !is_space(line.p[end]))
-			end++;
-		if (end == at)
-			break;
-		if (n == WORDS) { /* a sender of many words: the last ones matter */
-			memmove(words, words + 1, (WORDS - 1) * sizeof(*words));
-			n--;
-		}
-		words[n++] = (struct pst_str){ line.p + at, end - at };
-		at = end;
-	}
-	return n;
-}
-
-size_t
-mbox_from_line(struct pst_str s)
-{
-	struct pst_str words[WORDS], line;
-	const char *end;
-	size_t n, i;
-
-	if (s.n < 5 || memcmp(s.p, "From ", 5) != 0)
-		return 0;
-	end = memchr(s.p, '\n', s.n < MBOX_FROM_MAX ? s.n : MBOX_FROM_MAX);
-	if (end == NULL)
-		return 0;
-	line = (struct pst_str){ s.p + 5, (size_t)(end - s.p) - 5 };
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	n = split(line, words);
-	for (i = 0; i + 5 <= n; i++)
-		if (is_date(words + i, n - i))
-			return (size_t)(end - s.p) + 1;
-	return 0;
 }
 
 size_t
@@ -163,6 +28,8 @@ enum field {
 	FIELD_IMAPBASE,
 	FIELD_UID,
 	FIELD_UIDL, /* shown: other servers show it too */
+	FIELD_MARK, /* hidden where it is one */
+	FIELD_STATUS,
 	FIELD_SUBJECT,
 };
 
@@ -172,10 +39,11 @@ static const struct {
 	bool is_hidden;
 } fields[] = {
 	{ { "Content-Length", 14 }, FIELD_LENGTH, true },
-	{ { "Status", 6 }, FIELD_HIDDEN, true },
+	{ { "Status", 6 }, FIELD_STATUS, true },
 	{ { "X-IMAP", 6 }, FIELD_IMAP, true },
 	{ { "X-IMAPbase", 10 }, FIELD_IMAPBASE, true },
 	{ { "X-Keywords", 10 }, FIELD_HIDDEN, true },
+	{ { MBOX_MARK, sizeof(MBOX_MARK) - 1 }, FIELD_MARK, false },
 	{ { "X-Status", 8 }, FIELD_HIDDEN, true },
 	{ { "X-UID", 5 }, FIELD_UID, true },
 	{ { "X-UIDL", 6 }, FIELD_UIDL, false },
@@ -289,10 +157,67 @@ take_field(struct mbox_header *h, struct seen *seen, struct pst_str field, size_
 	case FIELD_SUBJECT:
 		seen->has_subject = begins_internal_subject(value);
 		break;
+	case FIELD_STATUS:
+		h->status = value;
+		break;
 	case FIELD_SHOWN:
 	case FIELD_HIDDEN:
+	case FIELD_MARK:
 		break;
 	}
+}
+
+static bool
+is_uidl(struct pst_str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if (s.p[i] < 0x21 || s.p[i] > 0x7e)
+			return false;
+	return s.n <= PST_UIDL_MAX;
+}
+
+/* A mark in the line at the front of s, which lies at at: it is hidden then. */
+static bool
+take_mark(struct mbox_header *h, struct pst_str line, size_t at)
+{
+	struct pst_str value, number;
+	size_t row;
+
+	if (h->hidden_octets != at || h->has_mark || line.p[line.n - 1] != '\n')
+		return false;
+	row = find_field(line, &value);
+	if (row == FIELDS || fields[row].field != FIELD_MARK)
+		return false;
+	for (number = value, number.n = 0; number.n < value.n && !is_space(value.p[number.n]);)
+		number.n++;
+	if (!pst_str_u64(number, &h->marked_octets) || h->marked_octets > INT64_MAX)
+		return false;
+	h->marked_uidl = trim((struct pst_str){ value.p + number.n, value.n - number.n });
+	if (!is_uidl(h->marked_uidl))
+		return false;
+	h->has_mark = true;
+	h->mark_end = at + line.n;
+	hide(h, at, line.n);
+	return true;
+}
+
+bool
+mbox_header_settle(struct mbox_header *h, uint64_t content)
+{
+	static const struct pst_str none = { "", 0 };
+
+	if (!h->has_mark || h->mark_end > content || h->marked_octets != content - h->mark_end)
+		return false;
+	h->gap_count = 1;
+	h->gaps[0] = (struct pst_gap){ 0, h->mark_end };
+	h->hidden_octets = h->mark_end;
+	if (h->header_octets > content)
+		h->header_octets = (size_t)content;
+	h->is_internal = false;
+	h->x_uid = h->x_uidl = h->x_imapbase = none;
+	return true;
 }
 
 void
@@ -316,8 +241,11 @@ mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
 			at += n;
 			break;
 		}
-		n = field_octets(rest);
-		take_field(out, &seen, (struct pst_str){ rest.p, n }, at);
+		n = line_octets(rest); /* what follows a mark continues nothing */
+		if (!take_mark(out, (struct pst_str){ rest.p, n }, at)) {
+			n = field_octets(rest);
+			take_field(out, &seen, (struct pst_str){ rest.p, n }, at);
+		}
 		at += n;
 	}
 	out->header_octets = at;

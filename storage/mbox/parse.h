@@ -21,6 +21,10 @@
  * 0. A line without its line end is none. */
 size_t mbox_from_line(struct pst_str s);
 
+/* What that line says: the sender, which may be empty, and the time, seconds since 1970; without a zone it
+ * is UTC (RFC 4155). s is the line. */
+void mbox_from_parts(struct pst_str s, struct pst_str *sender_out, int64_t *when_s_out);
+
 /* 0, 1 or 2: octets of the empty line that s begins with. */
 size_t mbox_empty_line(struct pst_str s);
 
@@ -34,6 +38,13 @@ struct mbox_header {
 	uint64_t content_length;
 	uint64_t hidden_octets;
 	struct pst_str x_uid, x_uidl, x_imapbase; /* values; empty where they are not there */
+	struct pst_str status;
+
+	/* A mark of our own, see mbox_header_settle. */
+	bool has_mark;
+	uint64_t mark_end; /* of the mark's line, from the end of the From_ line on */
+	uint64_t marked_octets;
+	struct pst_str marked_uidl; /* may be empty */
 	uint32_t gap_count;
 	struct pst_gap gaps[MBOX_GAPS]; /* hidden headers, counted from the end of the From_ line */
 };
@@ -41,6 +52,19 @@ struct mbox_header {
 /* s begins with a From_ line and is the message's first MBOX_FROM_MAX + MBOX_HEADER_MAX octets, or all
  * that there is. is_first: only the first message of a file can be an internal one. */
 void mbox_header(struct pst_str s, bool is_first, struct mbox_header *out);
+
+/* Messages that come from elsewhere (see add.c) are to come out as they went in, whatever they hold: headers
+ * that we hide, no empty line, no line end. So the last of the lines that we put before one, among which
+ * there is no line that is shown, is
+ *
+ *	X-Postern-Octets: 1234 UIDL
+ *
+ * After it so many octets are the message, and all of them are shown. That counts only where it proves
+ * right: content, the octets from the From_ line's end up to the message's, is what it says. Nobody can
+ * send such a mark: what delivers a message puts lines of its own before it. Then h is made to say so;
+ * else the mark is a header that is hidden. */
+bool mbox_header_settle(struct mbox_header *h, uint64_t content);
+#define MBOX_MARK "X-Postern-Octets"
 
 /* The octets that tell a message from others, whatever its line ends and hidden headers: writes at
  * most MBOX_HEADER_MAX + MBOX_SAMPLE into out. content: the message from the end of its From_ line

@@ -78,6 +78,9 @@ static const struct pst_storage storage = {
 	.close = mbox_close,
 	.open_now = mbox_open_now,
 	.closes_now = mbox_closes_now,
+	.add = mbox_add,
+	.received = mbox_received,
+	.envelope = mbox_envelope,
 };
 
 PST_EXPORT const struct pst_plugin postern_plugin = {

@@ -20,6 +20,7 @@ enum state {
 	STATE_NONE,
 	STATE_COPYING, /* what was there is as it was */
 	STATE_MOVING,  /* the copy is whole */
+	STATE_ADDING,  /* len octets behind size are not whole yet */
 };
 
 /* As it lies in the note's file; read only by the host that wrote it, or one like it. */
@@ -373,6 +374,73 @@ rewrite_remove(const struct rewrite *rw, const struct rewrite_range *ranges, uin
 	return n == 0 ? 0 : remove_ranges(rw, ranges, n, NULL, err);
 }
 
+/* ---- Adding ---- */
+
+int
+rewrite_newlines(const struct rewrite *rw, uint64_t size)
+{
+	unsigned n;
+
+	return newlines_wanted(rw, size, &n) ? (int)n : -1;
+}
+
+/* The room is made by one call, so that whatever another program adds after a crash comes behind it. */
+int
+rewrite_add_begin(const struct rewrite *rw, uint64_t octets, uint64_t *at_out, struct pst_err *err)
+{
+	struct note note;
+	struct stat st;
+
+	if (rw->note_fd < 0)
+		return pst_err_set(err, PST_E_PERM,
+		                   "%s: its folder lets us make no file beside it: set "
+		                   "storage.mbox.index_dir",
+		                   rw->path);
+	if (fstat(rw->fd, &st) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "%s: stat", rw->path);
+	note = (struct note){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size };
+	note.len = octets;
+	if (octets > INT64_MAX - note.size)
+		return pst_err_set(err, PST_E_PERM, "%s: larger than a file can be", rw->path);
+	rw->host->random(note.nonce, sizeof(note.nonce));
+	if (put_note(rw, &note, STATE_ADDING, err) != 0) {
+		drop_note(rw);
+		return -1;
+	}
+	if (ftruncate(rw->fd, (off_t)(note.size + octets)) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "%s: write", rw->path);
+		drop_note(rw);
+		return -1;
+	}
+	*at_out = note.size;
+	return 0;
+}
+
+void
+rewrite_add_undo(const struct rewrite *rw)
+{
+	struct note note;
+
+	if (get_note(rw->note_fd, &note) && note.state == STATE_ADDING &&
+	    ftruncate(rw->fd, (off_t)note.size) == 0)
+		drop_note(rw);
+}
+
+int
+rewrite_add_end(const struct rewrite *rw, struct pst_err *err)
+{
+	if (fdatasync(rw->fd) != 0) {
+		pst_err_sys(err, PST_E_TEMP, "%s: write", rw->path);
+		rewrite_add_undo(rw);
+		return -1;
+	}
+	drop_note(rw);
+	if (fdatasync(rw->note_fd) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "%s: write the note of what is added",
+		                   rw->path);
+	return 0;
+}
+
 /* ---- Recovery ---- */
 
 /* Whether one of the note's marks ends at end: whatever happened to the file since, it is ours up to
@@ -465,6 +533,37 @@ recover_moving(const struct rewrite *rw, const struct note *note, uint64_t size,
 	return rc;
 }
 
+/* What was being added goes again, and what came behind it stays. The mark at its end is for the case
+ * that this is broken off, too. */
+static int
+recover_adding(const struct rewrite *rw, const struct note *note, uint64_t size,
+               struct pst_err *err)
+{
+	uint64_t end = note->size + note->len;
+	char mark[MARK_ROOM];
+	size_t n = make_mark(note, false, 0, mark);
+
+	if (size < end) /* there was no room yet */
+		return 0;
+	if (size > end && note->len >= n &&
+	    (!write_all(rw->fd, mark, n, end - n) || fdatasync(rw->fd) != 0))
+		return pst_err_sys(err, PST_E_TEMP, "%s: write", rw->path);
+	return remove_junk(rw, note, note->size, end, err);
+}
+
+static int
+recover_one(const struct rewrite *rw, const struct note *note, uint64_t size, struct pst_err *err)
+{
+	switch (note->state) {
+	case STATE_COPYING:
+		return recover_copying(rw, note, size, err);
+	case STATE_ADDING:
+		return recover_adding(rw, note, size, err);
+	default:
+		return recover_moving(rw, note, size, err);
+	}
+}
+
 int
 rewrite_recover(const struct rewrite *rw, struct pst_err *err)
 {
@@ -477,14 +576,12 @@ rewrite_recover(const struct rewrite *rw, struct pst_err *err)
 	if (fstat(rw->fd, &st) != 0)
 		return pst_err_sys(err, PST_E_TEMP, "%s: stat", rw->path);
 	if (st.st_dev == note.dev && st.st_ino == note.ino && (uint64_t)st.st_size >= note.size)
-		rc = note.state == STATE_COPYING
-		             ? recover_copying(rw, &note, (uint64_t)st.st_size, err)
-		             : recover_moving(rw, &note, (uint64_t)st.st_size, err);
+		rc = recover_one(rw, &note, (uint64_t)st.st_size, err);
 	if (rc != 0)
 		return -1;
 	drop_note(rw);
-	rw->host->log(rw->host, PST_LOG_WARN, "mbox.recovered",
-	              "path=%s: an interrupted removal was %s", rw->path,
-	              note.state == STATE_COPYING ? "taken back" : "finished");
+	rw->host->log(rw->host, PST_LOG_WARN, "mbox.recovered", "path=%s: an interrupted %s was %s",
+	              rw->path, note.state == STATE_ADDING ? "addition" : "removal",
+	              note.state == STATE_MOVING ? "finished" : "taken back");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* storage/mbox/rewrite.h - taking messages out of an mbox, in place.
+/* storage/mbox/rewrite.h - taking messages out of an mbox and putting some behind it, in place.
  *
  * In place, because a delivery agent that waits for the lock has the file open already: were the
  * file replaced, it would append to one that nobody sees any more. At every moment all messages that
@@ -34,6 +34,19 @@ struct rewrite {
  * rewrite_recover sees to it. */
 int rewrite_remove(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
                    struct pst_err *err);
+
+/* How many line ends must stand before a From_ line at the end of the file, which is size octets long.
+ * -1: it cannot be read. */
+int rewrite_newlines(const struct rewrite *rw, uint64_t size);
+
+/* Room for octets more at the end of the file, with a note that all of it is to go again; *at_out: where
+ * they are to be written, through fd. -1: the file is as it was. */
+int rewrite_add_begin(const struct rewrite *rw, uint64_t octets, uint64_t *at_out,
+                      struct pst_err *err);
+
+/* They are written: from here on they stay. -1: they are taken back, now or by rewrite_recover. */
+int rewrite_add_end(const struct rewrite *rw, struct pst_err *err);
+void rewrite_add_undo(const struct rewrite *rw); /* in place of the end */
 
 /* Whether a rewrite did not come to its end. */
 bool rewrite_is_pending(int note_fd);

@@ -98,22 +98,18 @@ count_bare(struct pst_str s)
 	return bare;
 }
 
-/* Whether the Content-Length is right: at its end is the end of the file, or a From_ line, at the
- * begin of a line. */
+/* Whether a message that is said to end at end does: there is the end of the file, or a From_ line, at
+ * the begin of a line. */
 static bool
-is_length_right(const struct reader *r, const struct walk *w, uint64_t *end_out, uint64_t *next_out)
+is_end(const struct reader *r, uint64_t end, uint64_t *next_out)
 {
 	char text[1 + 2 * EMPTY_LINES_MAX + MBOX_FROM_MAX];
-	uint64_t body_at = w->content_at + w->header.header_octets;
-	uint64_t end = body_at + w->header.content_length, next = end;
+	uint64_t next = end;
 	struct pst_str s;
 	bool begins_line;
 	unsigned i;
 	size_t n;
 
-	if (!w->header.has_length || !w->header.is_complete ||
-	    w->header.content_length > r->size - body_at)
-		return false;
 	n = smaller(sizeof(text), r->size - end + 1);
 	if (!mbox_read(r->fd, text, n, end - 1, false))
 		return false;
@@ -127,9 +123,34 @@ is_length_right(const struct reader *r, const struct walk *w, uint64_t *end_out,
 	}
 	if (next < r->size && (!begins_line || mbox_from_line(s) == 0))
 		return false;
-	*end_out = end;
 	*next_out = next;
 	return true;
+}
+
+static bool
+is_length_right(const struct reader *r, const struct walk *w, uint64_t *end_out, uint64_t *next_out)
+{
+	uint64_t body_at = w->content_at + w->header.header_octets;
+
+	if (!w->header.has_length || !w->header.is_complete ||
+	    w->header.content_length > r->size - body_at)
+		return false;
+	*end_out = body_at + w->header.content_length;
+	return is_end(r, *end_out, next_out);
+}
+
+/* The same for a mark of ours; then the header is what that says. */
+static bool
+is_mark_right(const struct reader *r, struct walk *w)
+{
+	const struct mbox_header *h = &w->header;
+	uint64_t at = w->content_at + h->mark_end;
+
+	if (!h->has_mark || at > r->size || h->marked_octets > r->size - at)
+		return false;
+	w->end_at = at + h->marked_octets;
+	return is_end(r, w->end_at, &w->next_at) &&
+	       mbox_header_settle(&w->header, w->end_at - w->content_at);
 }
 
 /* Counts line ends from at up to the known end. */
@@ -225,13 +246,18 @@ walk_lines(struct reader *r, struct walk *w, uint64_t at)
 /* ---- One message ---- */
 
 static void
-own_uidl(struct mbox_scan *s, const struct mbox_header *h, struct mbox_message *m)
+own_uidl(struct mbox_scan *s, const struct mbox_header *h, bool is_marked, struct mbox_message *m)
 {
 	uint64_t uid;
 	size_t i;
 	int n;
 
 	m->own_uidl_octets = 0;
+	if (is_marked) {
+		memcpy(m->own_uidl, h->marked_uidl.p, h->marked_uidl.n);
+		m->own_uidl_octets = (uint8_t)h->marked_uidl.n; /* <= PST_UIDL_MAX */
+		return;
+	}
 	if (s->uidl == MBOX_UIDL_XUIDL) {
 		for (i = 0; i < h->x_uidl.n; i++)
 			if (h->x_uidl.p[i] < 0x21 || h->x_uidl.p[i] > 0x7e)
@@ -354,6 +380,7 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	struct mbox_message *m;
 	struct pst_str view;
 	uint64_t body_at;
+	bool is_marked;
 	int rc;
 
 	if (look(r, at, LOOK, &view) != 0)
@@ -364,10 +391,11 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 		                   (unsigned long long)at);
 	view.p += w->header.from_octets;
 	view.n -= w->header.from_octets;
+	w->content_at = at + w->header.from_octets;
+	is_marked = is_mark_right(r, w);
 	w->kept = smaller(view.n, w->header.header_octets + MBOX_SAMPLE);
 	if (w->kept > 0)
 		memcpy(w->first, view.p, w->kept);
-	w->content_at = at + w->header.from_octets;
 	body_at = w->content_at + w->header.header_octets;
 	w->bare = count_bare((struct pst_str){ view.p, w->header.header_octets });
 	w->last = w->header.header_octets == 0 ? '\n' : view.p[w->header.header_octets - 1];
@@ -381,8 +409,8 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 		return pst_err_set(r->err, PST_E_TEMP, "no memory to list the maildrop");
 	s->messages = s->mem.p;
 	m = &s->messages[s->count];
-	own_uidl(s, &w->header, m); /* now: the values lie in the buffer, which moves */
-	if (is_length_right(r, w, &w->end_at, &w->next_at))
+	own_uidl(s, &w->header, is_marked, m); /* now: the values lie in the buffer, which moves */
+	if (is_marked || is_length_right(r, w, &w->end_at, &w->next_at))
 		rc = walk_to_end(r, w, body_at);
 	else
 		rc = walk_lines(r, w, body_at);

@@ -94,6 +94,12 @@ struct pst_new_message {
 	bool is_seen;          /* it was retrieved once */
 };
 
+/* What a maildrop knows of a message beside its octets. */
+struct pst_envelope {
+	struct pst_str sender; /* empty: not known */
+	bool is_seen;
+};
+
 /* Where a message of the listing is to be from now on, and with which UIDL. */
 struct pst_place {
 	uint32_t idx;
@@ -208,6 +214,10 @@ struct pst_storage {
 	 * returns. */
 	int (*notes)(struct pst_maildrop *drop, void (*each)(void *arg, struct pst_str line),
 	             void *arg, struct pst_err *err);
+
+	/* For who copies message idx. The sender is borrowed until the next call or close. */
+	int (*envelope)(struct pst_maildrop *drop, uint32_t idx, struct pst_envelope *out,
+	                struct pst_err *err);
 };
 
 #endif
