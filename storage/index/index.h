@@ -195,9 +195,13 @@ bool index_load_cached(struct index *ix, int fd);
 /* ---- Prints ---- */
 
 #define INDEX_PRINT_OCTETS 4096 /* so much of a message's begin counts */
+#define INDEX_PRINT_LEAST 32    /* a message with fewer octets is like too many others */
+#define INDEX_PRINT_TIME UINT64_C(0xffffff) /* these bits come from the time of the file */
 
-/* Of a message with these first octets (INDEX_PRINT_OCTETS, or all of it) and this size. Never 0. */
-uint64_t index_print(struct pst_str first, uint64_t stored_octets);
+/* Of a message with these first octets (INDEX_PRINT_OCTETS, or all of it), this size, in a file of this
+ * time: whoever renames a file keeps that, and so do copies for a backup. 0: it cannot be told from
+ * others. */
+uint64_t index_print(struct pst_str first, uint64_t stored_octets, int64_t mtime_ns);
 
 /* From the tail of the file that *ix was loaded from. Where there is none all prints are 0. */
 void index_load_prints(struct index *ix, const struct index_file *file);

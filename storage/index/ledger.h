@@ -112,6 +112,11 @@ int ledger_append(struct ledger *l, const struct ledger_entry *entries, uint32_t
 int ledger_rewrite(struct ledger *l, const struct ledger_entry *entries, uint32_t n,
                    struct pst_err *err);
 
+/* Writes it anew with what is live (an octet for each entry, not 0: its message is there), the younger
+ * half of the others, and n more. As ledger_append with must_sync. */
+int ledger_compact(struct ledger *l, const uint8_t *live, const struct ledger_entry *entries,
+                   uint32_t n, struct pst_err *err);
+
 /* Whether so much of it is of no use any more that it should be written anew. live: messages that
  * there are. */
 bool ledger_wants_rewrite(const struct ledger *l, uint32_t live);

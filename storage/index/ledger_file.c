@@ -261,3 +261,29 @@ ledger_append(struct ledger *l, const struct ledger_entry *entries, uint32_t n, 
 	mem_drop(&mem);
 	return rc;
 }
+
+int
+ledger_compact(struct ledger *l, const uint8_t *live, const struct ledger_entry *entries,
+               uint32_t n, struct pst_err *err)
+{
+	struct mem mem = { NULL, 0 };
+	struct ledger_entry *all;
+	uint32_t i, dead = 0, passed = 0, count = 0;
+	int rc;
+
+	if (mem_get(&mem, ((size_t)l->count + n) * sizeof(*all)) != 0)
+		return too_large(l, err);
+	all = mem.p;
+	for (i = 0; i < l->count; i++)
+		dead += !live[i];
+	for (i = 0; i < l->count; i++) {
+		if (!live[i] && passed++ < dead / 2)
+			continue;
+		all[count++] = l->entries[i];
+	}
+	if (n > 0)
+		memcpy(all + count, entries, n * sizeof(*all));
+	rc = ledger_rewrite(l, all, count + n, err);
+	mem_drop(&mem);
+	return rc;
+}

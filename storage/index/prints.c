@@ -14,13 +14,16 @@ enum { AT_BODY_SUM = 8, AT_COUNT = 16, AT_SUM = 24, HEAD_OCTETS = 32 };
 #define SUM_SEED 5
 
 uint64_t
-index_print(struct pst_str first, uint64_t stored_octets)
+index_print(struct pst_str first, uint64_t stored_octets, int64_t mtime_ns)
 {
 	uint64_t print;
 
+	if (stored_octets < INDEX_PRINT_LEAST)
+		return 0;
 	if (first.n > INDEX_PRINT_OCTETS)
 		first.n = INDEX_PRINT_OCTETS;
-	print = index_hash(first.p, first.n, stored_octets);
+	print = index_hash(first.p, first.n, stored_octets) & ~INDEX_PRINT_TIME;
+	print |= index_hash(&mtime_ns, sizeof(mtime_ns), SUM_SEED) & INDEX_PRINT_TIME;
 	return print == 0 ? 1 : print;
 }
 

@@ -87,10 +87,15 @@ look_at_places(const struct pst_maildrop *d, struct index_place now[PLACE_BOTH],
 }
 
 bool
-drop_is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH])
+drop_is_unchanged(const struct maildir *self, const struct index *ix,
+                  const struct index_place now[PLACE_BOTH])
 {
+	uint32_t policy = ix->head.uidl_policy;
 	unsigned place;
 
+	/* An index of before there were policies is right under the plain one as it ever was. */
+	if (policy != self->policy.id && (policy != 0 || self->policy.id != UIDL_PLAIN_ID))
+		return false;
 	for (place = PLACE_NEW; place < PLACE_BOTH; place++)
 		if (!ix->head.places[place].is_trusted ||
 		    !index_place_same(&ix->head.places[place], &now[place]))
@@ -132,6 +137,8 @@ drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	struct index_place now[PLACE_BOTH];
 	enum index_load load;
 
+	d->open_flags = spec->flags;
+	d->user = spec->user;
 	if (*control != '\0' && drop_control(control, spec->user, &d->control, err) != 0)
 		goto fail;
 	if (open_root(d, err) != 0)
@@ -141,12 +148,13 @@ drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 		if (look_at_places(d, now, err) != 0)
 			goto fail;
 		load = drop_load_index(d, &d->index);
-		if ((load != INDEX_LOADED || !drop_is_unchanged(&d->index, now)) &&
+		if ((load != INDEX_LOADED || !drop_is_unchanged(d->self, &d->index, now)) &&
 		    drop_list(d, now, err) != 0)
 			goto fail;
 		if (check_limit(d, err) != 0)
 			goto fail;
 	}
+	d->user = (struct pst_str){ NULL, 0 };
 	*drop_out = d;
 	return 0;
 fail:
@@ -170,6 +178,8 @@ drop_close(struct pst_maildrop *d)
 		close(d->root); /* and with it the lock */
 	free(d->index_name);
 	free(d->index_spare);
+	free(d->ledger_name);
+	free(d->ledger_spare);
 	free(d->path);
 	free(d);
 }

@@ -6,6 +6,7 @@
 #include <postern/storage.h>
 
 #include "storage/index/index.h"
+#include "storage/index/ledger.h"
 #include "storage/maildir/scan.h"
 
 #define DROP_INDEX_NAME "postern.index"
@@ -28,6 +29,13 @@ struct pst_maildrop {
 	/* Our index; the two names are set where it is not beside the mail. */
 	struct index_file file;
 	char *index_name, *index_spare;
+
+	/* Its ledger; see record.h. */
+	struct ledger_file ledger_file; /* name NULL: not located yet */
+	char *ledger_name, *ledger_spare;
+
+	unsigned open_flags; /* of PST_OPEN_… */
+	struct pst_str user; /* for the log, while it is being opened */
 
 	/* The listing: messages 0 … listed - 1. It never changes; UIDLs are borrowed from it. */
 	struct index index;
@@ -58,7 +66,8 @@ struct pst_maildrop *drop_create(void *self, const char *path);
 bool drop_is_at_path(const struct pst_maildrop *d);
 
 /* Whether the index may be trusted for places that look so now. */
-bool drop_is_unchanged(const struct index *ix, const struct index_place now[PLACE_BOTH]);
+bool drop_is_unchanged(const struct maildir *self, const struct index *ix,
+                       const struct index_place now[PLACE_BOTH]);
 
 int drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
               struct pst_err *err);
@@ -85,6 +94,9 @@ bool drop_closes_now(const struct pst_maildrop *d);
 /* ---- store.c: our index file ---- */
 
 void drop_locate_index(struct pst_maildrop *d);
+
+/* dir/HASH of the Maildir's path, with the suffix; malloc'ed. */
+char *drop_path_in(const struct pst_maildrop *d, const char *dir, const char *suffix);
 enum index_load drop_load_index(struct pst_maildrop *d, struct index *ix);
 
 /* Writes ix. Of the places that it says to trust, those that were read now (started_ns is not 0: when)

@@ -238,6 +238,7 @@ write_index(const struct back *b, const uint32_t *order, uint32_t n, struct pst_
 	if (index_build(&builder, &next, n, kept, strings, err) != 0)
 		return -1;
 	next.head = ix->head;
+	next.head.uidl_policy = 0; /* the UIDLs that come may be on no record */
 	for (i = 0; i < n; i++) {
 		if (order[i] < ix->listed)
 			index_at(ix, order[i], &m);

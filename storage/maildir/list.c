@@ -10,6 +10,7 @@
 
 #include "storage/maildir/drop.h"
 #include "storage/maildir/name.h"
+#include "storage/maildir/record.h"
 #include "storage/maildir/uidls.h"
 #include "storage/maildir/writeback.h"
 
@@ -19,6 +20,7 @@
 
 /* A message that must be put in its place: new, back again, or measured again. */
 struct arrival {
+	uint32_t order; /* that the ledger says; UINT32_MAX: none */
 	struct foreign_key key;
 	uint32_t id; /* as in struct scan_twin */
 };
@@ -29,6 +31,8 @@ struct listing {
 	struct foreign foreign; /* what the old server left */
 	struct uidls uidls;
 	bool owes; /* the old server's list is still to be told of some */
+	struct ledger ledger;
+	bool is_recorded; /* all that the mail does not tell is in the ledger */
 	int dirfd[PLACE_BOTH];
 	unsigned read_mask; /* places that were read */
 	int64_t now_ns;
@@ -173,12 +177,23 @@ choose_uidls(struct listing *l, struct pst_err *err)
 	const struct pst_host *host = l->d->self->host;
 	const struct uidls *u = &l->uidls;
 
-	if (!has_arrivals(l) && !owes_from_before(l))
+	l->is_recorded = true;
+	if (!has_arrivals(l) && !owes_from_before(l) &&
+	    known(l)->head.uidl_policy == l->d->self->policy.id)
 		return 0;
-	if (foreign_load(&l->foreign, l->d, known(l)->listed == 0, err) != 0 ||
-	    uidls_choose(&l->uidls, &l->scan, &l->foreign, err) != 0 ||
+	if (record_load(l->d, &l->ledger, err) != 0)
+		return -1;
+	if ((has_arrivals(l) || owes_from_before(l)) &&
+	    foreign_load(&l->foreign, l->d, known(l)->listed == 0, err) != 0)
+		return -1;
+	if (uidls_choose(&l->uidls, &l->scan, &l->foreign, &l->ledger, err) != 0 ||
+	    record_guard(l->d, &l->scan, &l->uidls, err) != 0 ||
 	    writeback_run(l->d, &l->scan, &l->foreign, &l->uidls, &l->owes, err) != 0)
 		return -1;
+	if (u->renamed > 0)
+		host->log(host, PST_LOG_INFO, "maildir.renamed",
+		          "path=%s messages=%u: files have new names, their UIDLs stay", l->d->path,
+		          u->renamed);
 	if (u->refused > 0)
 		host->log(host, PST_LOG_WARN, "maildir.uidl_duplicates",
 		          "path=%s messages=%u: another message has the old server's UIDL",
@@ -199,6 +214,8 @@ compare_arrivals(const void *a, const void *b)
 {
 	const struct arrival *x = a, *y = b;
 
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
 	return foreign_key_compare(&x->key, &y->key);
 }
 
@@ -210,13 +227,33 @@ get_array(struct mem *m, uint64_t n, size_t octets, struct pst_err *err)
 	return 0;
 }
 
+/* Which place the ledger gives to a UIDL; UINT32_MAX: none. */
+static uint32_t
+order_of(const struct listing *l, struct pst_str uidl)
+{
+	const struct ledger_entry *e = NULL;
+
+	if (l->ledger.has_order)
+		e = ledger_of_uidl(&l->ledger, uidl);
+	return e == NULL || e->order == 0 ? UINT32_MAX : e->order;
+}
+
 static void
 add_arrival(struct listing *l, uint32_t id)
 {
-	uint32_t place;
 	struct arrival *a = &l->arrivals[l->arrival_count++];
+	const struct uidl_choice *c = NULL;
+	struct index_message m = { .uidl = { NULL, 0 } };
+	uint32_t place, known_id = id;
 
+	if (id >= l->scan.known_count)
+		known_id = l->scan.fresh[id - l->scan.known_count].known;
+	if (known_id != SCAN_NONE)
+		index_at(known(l), known_id, &m);
+	else
+		c = uidls_choice(&l->uidls, id - l->scan.known_count);
 	a->id = id;
+	a->order = order_of(l, c == NULL ? m.uidl : c->uidl);
 	foreign_key(&l->foreign, maildir_base(scan_name(&l->scan, id, &place)), &a->key);
 }
 
@@ -240,12 +277,39 @@ sort_arrivals(struct listing *l, struct pst_err *err)
 	return 0;
 }
 
+/* In the order of the listing. Who cannot be named for now is none of the arrivals any more. */
+static int
+name_arrivals(struct listing *l, struct pst_err *err)
+{
+	struct scan *s = &l->scan;
+	uint32_t i, n = 0;
+
+	for (i = 0; i < l->arrival_count; i++) {
+		uint32_t id = l->arrivals[i].id;
+
+		if (id >= s->known_count && s->fresh[id - s->known_count].known == SCAN_NONE)
+			uidls_number(&l->uidls, id - s->known_count, l->now_ns / 1000000000);
+	}
+	if (l->uidls.s == NULL) /* nothing was to be chosen */
+		return 0;
+	if (record_write(l->d, s, &l->uidls, &l->ledger, &l->is_recorded, err) != 0)
+		return -1;
+	for (i = 0; i < l->arrival_count; i++) {
+		uint32_t id = l->arrivals[i].id;
+
+		if (id < s->known_count || s->fresh[id - s->known_count].state != FRESH_UNNAMED)
+			l->arrivals[n++] = l->arrivals[i];
+	}
+	l->arrival_count = n;
+	return 0;
+}
+
 /* What was listed stays in its order; arrivals go between, by their keys. */
 static int
 merge(struct listing *l, struct pst_err *err)
 {
 	const struct scan *s = &l->scan;
-	struct foreign_key key;
+	struct arrival here = { .order = 0 };
 	struct index_message m;
 	uint32_t i, next = 0;
 
@@ -258,10 +322,10 @@ merge(struct listing *l, struct pst_err *err)
 			continue;
 		if (next < l->arrival_count) {
 			index_at(known(l), i, &m);
-			foreign_key(&l->foreign, m.identity, &key);
+			here.order = order_of(l, m.uidl);
+			foreign_key(&l->foreign, m.identity, &here.key);
 		}
-		while (next < l->arrival_count &&
-		       foreign_key_compare(&l->arrivals[next].key, &key) < 0)
+		while (next < l->arrival_count && compare_arrivals(&l->arrivals[next], &here) < 0)
 			l->order[l->listed++] = l->arrivals[next++].id;
 		l->order[l->listed++] = i;
 	}
@@ -297,7 +361,7 @@ keep_missing(struct listing *l, struct pst_err *err)
 	l->kept = l->mem_kept.p;
 	for (i = 0; i < s->known_count; i++)
 		/* cppcheck-suppress arrayIndexThenCheck ; the comparison is not i's bound */
-		if (s->marks[i].round == 0 &&
+		if (s->marks[i].round == 0 && !s->marks[i].is_renamed &&
 		    (i < known(l)->listed || l->now_ns - missed_since(l, i) < l->d->self->keep_ns))
 			l->kept[l->kept_count++] = i;
 	return 0;
@@ -332,18 +396,27 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 
 	if (id < s->known_count) {
 		index_at(s->known, id, m);
-		flags = m->flags & (INDEX_CRLF | INDEX_UNMEASURED);
+		flags = m->flags & (INDEX_CRLF | INDEX_UNMEASURED | INDEX_LEDGER);
+		flags |= s->marks[id].is_recorded ? INDEX_LEDGER : 0;
 		flags |= is_twin(l, id, m->flags) ? INDEX_TWIN : 0;
 	} else {
-		if (f->known != SCAN_NONE)
+		const struct uidl_choice *c = NULL;
+
+		if (f->known != SCAN_NONE) {
 			index_at(s->known, f->known, m);
-		else
+			flags = m->flags & INDEX_LEDGER;
+			flags |= s->marks[f->known].is_recorded ? INDEX_LEDGER : 0;
+		} else {
 			m->uidl = uidls_of(&l->uidls, id - s->known_count, uidl);
+			c = uidls_choice(&l->uidls, id - s->known_count);
+			flags = c != NULL && c->is_recorded ? INDEX_LEDGER : 0;
+		}
 		m->wire_octets = f->wire_octets;
 		m->stored_octets = f->stored_octets;
 		m->surrogate_octets = f->surrogate_octets;
 		m->surrogate_rules = (uint8_t)s->self->host->surrogate_rules;
-		flags = (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
+		m->print = f->print;
+		flags |= (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
 	}
 	m->name = name;
 	m->identity = maildir_base(name);
@@ -401,7 +474,8 @@ static bool
 set_places(const struct listing *l, struct index_head *head, int64_t started_ns[PLACE_BOTH])
 {
 	const struct scan *s = &l->scan;
-	bool is_complete = scan_count_fresh(s, FRESH_REFUSED) == 0;
+	bool is_complete =
+		scan_count_fresh(s, FRESH_REFUSED) == 0 && scan_count_fresh(s, FRESH_UNNAMED) == 0;
 	bool is_better = false;
 	unsigned i;
 
@@ -432,6 +506,13 @@ finish(struct listing *l, struct pst_err *err)
 	bool is_better = set_places(l, &head, started_ns);
 	bool changed = known(l)->octets == 0 || has_changed(l);
 
+	head.uidl_policy = l->is_recorded ? l->d->self->policy.id : 0;
+	if (l->ledger.validity != 0) {
+		head.uid_validity = l->ledger.validity;
+		head.next_uid = l->ledger.next_uid;
+	}
+	changed |= head.uidl_policy != known(l)->head.uidl_policy;
+
 	if (changed && build(l, &next, err) != 0)
 		return -1;
 	if (changed) {
@@ -441,6 +522,7 @@ finish(struct listing *l, struct pst_err *err)
 	l->d->index.head = head;
 	if (changed || is_better)
 		drop_save_index(l->d, &l->d->index, started_ns);
+	index_drop_prints(&l->d->index);
 	return 0;
 }
 
@@ -452,14 +534,17 @@ drop_list(struct pst_maildrop *d, const struct index_place now[PLACE_BOTH], stru
 
 	if (drop_open_places(d, l.dirfd, err) != 0)
 		return -1;
+	index_load_prints(&d->index, &d->file);
 	if (scan_init(&l.scan, d->self, &d->index, l.dirfd, err) == 0 &&
 	    read_places(&l, places_to_read(d, now), err) == 0 && measure_again(&l, err) == 0) {
 		tell_twins(&l);
 		if (choose_uidls(&l, err) == 0 && sort_arrivals(&l, err) == 0 &&
-		    merge(&l, err) == 0 && keep_missing(&l, err) == 0)
+		    name_arrivals(&l, err) == 0 && merge(&l, err) == 0 &&
+		    keep_missing(&l, err) == 0)
 			rc = finish(&l, err);
 	}
 	uidls_clear(&l.uidls);
+	ledger_clear(&l.ledger);
 	foreign_clear(&l.foreign);
 	scan_clear(&l.scan);
 	drop_close_places(l.dirfd);

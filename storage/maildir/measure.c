@@ -85,6 +85,7 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh 
 	if (!S_ISREG(st.st_mode))
 		return FRESH_NO_FILE;
 	f->stored_octets = (uint64_t)st.st_size;
+	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	body.length = f->stored_octets;
 	if (s->self->host->survey(&body, &measured, &err) != 0) {
 		if (t->refused++ == 0)
@@ -106,7 +107,7 @@ measure_one(struct scan *s, uint32_t i, struct trouble *t, struct pst_err *err)
 	uint32_t place;
 	struct pst_str name = scan_name(s, s->known_count + i, &place);
 	char path[INDEX_NAME_MAX + 1];
-	int fd = -1;
+	int fd = -1, rc = 0;
 
 	memcpy(path, name.p, name.n);
 	path[name.n] = '\0';
@@ -123,8 +124,10 @@ measure_one(struct scan *s, uint32_t i, struct trouble *t, struct pst_err *err)
 		return 0;
 	}
 	f->state = (uint8_t)measure_fd(s, fd, name, f, t);
+	if (f->state == FRESH_MEASURED)
+		rc = scan_content(s, fd, f, err); /* name may lie elsewhere now */
 	close(fd);
-	return 0;
+	return rc;
 }
 
 uint32_t

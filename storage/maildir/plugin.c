@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The storage plugin maildir: a folder with new/ and cur/, one file a message. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <postern/storage.h>
 
@@ -15,6 +16,27 @@ static const struct pst_conf_key keys[] = {
 	  "Folder for the index files, which hold sizes and UIDLs, so that a message is read for its "
 	  "size once; it may be on another disk or a tmpfs. Empty: postern.index and "
 	  "postern.index.spare in each Maildir. A lost index is made again from the mail." },
+	{ "ledger_dir", PST_CONF_WRITE_PATH(struct maildir_conf, ledger_dir), "", 0, 0, NULL,
+	  "Folder for the ledgers: the UIDLs that were shown and that the mail itself cannot tell, "
+	  "as numbers, those of duplicates, and those of an old server. Unlike the index they are "
+	  "lost for good if they are lost: a disk that is kept and backed up with the mail. Empty: "
+	  "postern.uidls in each Maildir. A Maildir whose UIDLs are base names or digests has none." },
+	{ "uidl", PST_CONF_TEXT(struct maildir_conf, uidl), "basename", 1, 200, NULL,
+	  "The UIDL of a message that never had one. A name: basename (the file's name before the "
+	  "flags, also called qmail or tpop3d_qmail), digest (of the whole message), tpop3d (the MD5 "
+	  "sum of the name), popa3d, dovecot_md5 (sums of some header lines), mailutils or x_uidl (the "
+	  "X-UIDL header, else basename), and with numbers dovecot, uw, cyrus, cyrus_uid, "
+	  "cyrus_courier, cyrus_dovecot, courier. Or a format as Dovecot's pop3_uidl_format, with uid "
+	  "(u), uidvalidity (v), filename (f, as %Mf its MD5 sum), guid (g, which is the file name) and "
+	  "md5 (m): %08Xu%08Xv or %{uid | hex(8)}%{uidvalidity | hex(8)}. A UIDL that was shown stays, "
+	  "whatever is set later." },
+	{ "guard_share", PST_CONF_INT(struct maildir_conf, guard_share), "20", 0, 100, "percent",
+	  "If more than this share of the UIDLs that were shown would be replaced by new ones (a "
+	  "program renamed or rewrote the files), so that clients fetched the mail again, the "
+	  "maildrop is refused with [SYS/TEMP] until an admin runs posternctl uidl accept. Mail that "
+	  "is simply gone, and new mail, are no reason. 100: never." },
+	{ "guard_min", PST_CONF_INT(struct maildir_conf, guard_min), "10", 1, 1000000, "messages",
+	  "Fewer changed UIDLs than this are no reason for guard_share to refuse." },
 	{ "max_messages", PST_CONF_INT(struct maildir_conf, max_messages), "1000000", 1, 100000000,
 	  "messages", "A Maildir with more is refused: it would take all of a worker's memory." },
 	{ "old_server", PST_CONF_CHOICE(struct maildir_conf, old_server), "auto", 0, 0,
@@ -44,13 +66,21 @@ static const struct pst_conf_key keys[] = {
 	{ .key = NULL },
 };
 
+static void
+no_md5(const void *data, size_t n, uint8_t out[16])
+{
+	(void)data, (void)n;
+	memset(out, 0, 16);
+}
+
 static int
 check(const void *conf, struct pst_err *err)
 {
 	const struct maildir_conf *c = conf;
 	const struct foreign_values sample = {
-		.uid = 1, .validity = 1, .base = PST_LIT("b"), .guid = PST_LIT("g")
+		.uid = 1, .validity = 1, .base = PST_LIT("b"), .guid = PST_LIT("g"), .md5 = no_md5
 	};
+	struct uidl_policy policy;
 	char out[INDEX_UIDL_MAX];
 	int n = foreign_render(c->dovecot_uidl_format, &sample, out, sizeof(out), err);
 	struct mem control = { NULL, 0 };
@@ -61,6 +91,10 @@ check(const void *conf, struct pst_err *err)
 		return -1;
 	if (*c->index_dir != '\0' && *c->index_dir != '/')
 		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
+	if (*c->ledger_dir != '\0' && *c->ledger_dir != '/')
+		return pst_err_set(err, PST_E_CLIENT, "ledger_dir must be an absolute path");
+	if (uidl_policy_parse(&policy, c->uidl, UIDL_FOR_MAILDIR, err) != 0)
+		return -1;
 	if (n == 0)
 		return pst_err_set(err, PST_E_CLIENT,
 		                   "dovecot_uidl_format gives no UIDL of 1 to 70 octets");
@@ -72,9 +106,12 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 {
 	struct maildir *self = mem_new(sizeof(*self));
 
-	(void)err;
 	self->host = host;
 	self->conf = host->conf;
+	if (uidl_policy_parse(&self->policy, self->conf->uidl, UIDL_FOR_MAILDIR, err) != 0) {
+		free(self);
+		return -1;
+	}
 	self->margin_ns = MAILDIR_MARGIN_NS;
 	self->keep_ns = KEEP_NS;
 	host->random(&self->seed, sizeof(self->seed));

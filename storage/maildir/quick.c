@@ -48,7 +48,8 @@ lock_and_read(struct pst_maildrop *d, struct pst_err *err)
 	drop_locate_index(d);
 	if (!cached_load(&d->index, &d->file, d->file.check_owner ? geteuid() : 0) ||
 	    d->index.head.driver != INDEX_MAILDIR || !look(d, now) ||
-	    !drop_is_unchanged(&d->index, now) || d->index.listed > d->self->conf->max_messages)
+	    !drop_is_unchanged(d->self, &d->index, now) ||
+	    d->index.listed > d->self->conf->max_messages)
 		return PST_FETCH_WAIT;
 	d->is_light = d->index.listed <= CACHED_LISTED_MAX;
 	return PST_FETCH_OK;

@@ -26,23 +26,33 @@ grow_array(struct mem *m, uint32_t count, size_t octets, struct pst_err *err)
 	return 0;
 }
 
+int
+scan_add_text(struct scan *s, struct pst_str text, uint32_t *at_out, struct pst_err *err)
+{
+	if (mem_grow(&s->mem_text, (size_t)s->text_used + text.n, UINT32_MAX) != 0)
+		return out_of_memory(err);
+	s->text = s->mem_text.p;
+	memcpy(s->text + s->text_used, text.p, text.n);
+	*at_out = s->text_used;
+	s->text_used += (uint32_t)text.n; /* <= UINT32_MAX: mem_grow's max */
+	return 0;
+}
+
 /* name does not lie in s->text, which may move. */
 static int
 add_file(struct scan *s, unsigned place, struct pst_str name, size_t base_octets,
          uint32_t *file_out, struct pst_err *err)
 {
+	uint32_t text;
+
 	if (grow_array(&s->mem_files, s->file_count, sizeof(*s->files), err) != 0)
 		return -1;
-	if (mem_grow(&s->mem_text, (size_t)s->text_used + name.n, UINT32_MAX) != 0)
-		return out_of_memory(err);
+	if (scan_add_text(s, name, &text, err) != 0)
+		return -1;
 	s->files = s->mem_files.p;
-	s->text = s->mem_text.p;
-	memcpy(s->text + s->text_used, name.p, name.n);
 	s->files[s->file_count] = (struct scan_file){
-		s->text_used, (uint16_t)name.n, (uint16_t)base_octets,
-		place, /* <= INDEX_NAME_MAX */
+		text, (uint16_t)name.n, (uint16_t)base_octets, place, /* <= INDEX_NAME_MAX */
 	};
-	s->text_used += (uint32_t)name.n; /* <= UINT32_MAX: mem_grow's max */
 	*file_out = s->file_count++;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <postern/plugin.h>
 
 #include "storage/index/index.h"
+#include "storage/index/uidl.h"
 
 enum { PLACE_NEW, PLACE_CUR, PLACE_BOTH };
 
@@ -23,6 +24,7 @@ extern const char *const maildir_places[PLACE_BOTH]; /* "new", "cur" */
 struct maildir {
 	const struct pst_host *host;
 	const struct maildir_conf *conf;
+	struct uidl_policy policy;
 	uint64_t seed;     /* of the name hash */
 	int64_t margin_ns; /* MAILDIR_MARGIN_NS; tests have another */
 	int64_t keep_ns;   /* how long a missing message's record is kept at least */
@@ -38,6 +40,9 @@ enum maildir_old_server {
 
 struct maildir_conf {
 	const char *index_dir;
+	const char *ledger_dir;
+	const char *uidl;
+	int64_t guard_share, guard_min;
 	int64_t max_messages;
 	int64_t old_server; /* enum maildir_old_server */
 	bool old_server_write;
@@ -62,7 +67,9 @@ struct scan_known {
 	uint32_t file; /* its name now, in scan->files; SCAN_NONE: as it was known */
 	uint8_t round; /* the last that saw it; 0: none */
 	bool is_twin;
-	bool is_again; /* it stands among the fresh ones, to be measured again */
+	bool is_again;    /* it stands among the fresh ones, to be measured again */
+	bool is_renamed;  /* a fresh one is it, under another name */
+	bool is_recorded; /* its UIDL has come into the ledger now */
 };
 
 enum scan_state {
@@ -71,6 +78,7 @@ enum scan_state {
 	FRESH_GONE,    /* not there when it was to be opened */
 	FRESH_REFUSED, /* it is there and cannot be read */
 	FRESH_NO_FILE, /* a directory, a FIFO, a symbolic link */
+	FRESH_UNNAMED, /* its UIDL could not be written down: the next time */
 };
 
 /* A message that is not known, or that must be measured again. */
@@ -80,8 +88,12 @@ struct scan_fresh {
 	uint8_t round;
 	uint8_t state; /* enum scan_state */
 	bool is_twin, is_crlf;
+	uint8_t own_octets;
+	uint32_t own; /* what it says itself of its UIDL: its place in scan->text */
 	uint64_t ino;
 	uint64_t wire_octets, stored_octets, surrogate_octets;
+	uint64_t print; /* index_print */
+	int64_t mtime_ns;
 };
 
 /* A second file with the base name of another, in the same round. */
@@ -138,6 +150,9 @@ uint32_t scan_find(const struct scan *s, struct pst_str base);
 struct pst_str scan_name(const struct scan *s, uint32_t id, uint32_t *place_out);
 struct pst_str scan_file_name(const struct scan *s, uint32_t file);
 
+/* Keeps a text that is not in s->text yet; *at_out is its place there. */
+int scan_add_text(struct scan *s, struct pst_str text, uint32_t *at_out, struct pst_err *err);
+
 /* ---- round.c ---- */
 
 /* Reads the places of the mask (1 << PLACE_NEW, …); known messages of the others count as seen. -1
@@ -155,6 +170,11 @@ bool scan_misses_listed(const struct scan *s);
 /* Reads each unmeasured fresh message once, for its octets. -1: this process has no descriptors or no
  * memory left. What is wrong with one file is that file's state, and in the log. */
 int scan_measure(struct scan *s, struct pst_err *err);
+
+/* ---- content.c: what a message's octets say of its UIDL ---- */
+
+/* Fills print and own of f, which lies in fd. */
+int scan_content(struct scan *s, int fd, struct scan_fresh *f, struct pst_err *err);
 
 uint32_t scan_count_fresh(const struct scan *s, enum scan_state state);
 

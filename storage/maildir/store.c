@@ -7,28 +7,33 @@
 
 #include "storage/maildir/drop.h"
 
+char *
+drop_path_in(const struct pst_maildrop *d, const char *dir, const char *suffix)
+{
+	size_t n = strlen(d->path), room = strlen(dir) + strlen(suffix) + 80;
+	char *path = mem_new(room);
+	uint8_t sum[32];
+	char hex[64];
+
+	while (n > 1 && d->path[n - 1] == '/')
+		n--;
+	d->self->host->sha256(d->path, n, sum);
+	(void)snprintf(path, room, "%s/%.*s%s", dir, PST_ARG(uidl_hex(sum, sizeof(sum), hex)),
+	               suffix);
+	return path;
+}
+
 /* Beside the mail, or in the common folder under a hash of the path. */
 void
 drop_locate_index(struct pst_maildrop *d)
 {
 	const char *dir = d->self->conf->index_dir;
-	size_t n = strlen(d->path), room = strlen(dir) + 80;
-	uint8_t sum[32];
-	char hex[65];
-	size_t i;
 
 	d->file = (struct index_file){ d->root, DROP_INDEX_NAME, DROP_INDEX_SPARE, false };
 	if (*dir == '\0')
 		return;
-	while (n > 1 && d->path[n - 1] == '/')
-		n--;
-	d->self->host->sha256(d->path, n, sum);
-	for (i = 0; i < sizeof(sum); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-	d->index_name = mem_new(room);
-	d->index_spare = mem_new(room);
-	(void)snprintf(d->index_name, room, "%s/%s", dir, hex);
-	(void)snprintf(d->index_spare, room, "%s/%s.spare", dir, hex);
+	d->index_name = drop_path_in(d, dir, "");
+	d->index_spare = drop_path_in(d, dir, ".spare");
 	d->file = (struct index_file){ AT_FDCWD, d->index_name, d->index_spare, true };
 }
 
@@ -180,6 +185,7 @@ drop_write_back(struct pst_maildrop *d)
 
 	if (d->is_rewritten) /* what is removed is missed, the next time */
 		return;
+	index_load_prints(&d->index, &d->file);
 	if (index_build(&b, &next, listed, d->index.kept, strings, &err) != 0)
 		return; /* the old one stays, and its places no longer match */
 	add_without_removed(d, &b);

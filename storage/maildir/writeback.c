@@ -235,7 +235,7 @@ load_again(struct writeback *w, struct pst_err *err)
 	foreign_clear(w->f);
 	if (foreign_load(w->f, w->d, w->d->index.listed == 0, err) != 0)
 		return -1;
-	return uidls_choose(w->u, w->s, w->f, err);
+	return uidls_choose(w->u, w->s, w->f, w->ledger, err);
 }
 
 /* Gives the numbers, and the UIDLs that follow from them. */
@@ -248,7 +248,7 @@ number(struct writeback *w, struct pst_err *err)
 	if (rc != 0 || foreign_make_findable(w->f, w->d->self->seed, err) != 0)
 		return -1;
 	uidls_clear(w->u);
-	return uidls_choose(w->u, w->s, w->f, err);
+	return uidls_choose(w->u, w->s, w->f, w->ledger, err);
 }
 
 static int
@@ -320,10 +320,10 @@ tell(const struct writeback *w, const struct pst_err *why)
 }
 
 int
-writeback_run(const struct pst_maildrop *d, const struct scan *s, struct foreign *f,
-              struct uidls *u, bool *owes_out, struct pst_err *err)
+writeback_run(const struct pst_maildrop *d, struct scan *s, struct foreign *f, struct uidls *u,
+              bool *owes_out, struct pst_err *err)
 {
-	struct writeback w = { .d = d, .s = s, .f = f, .u = u };
+	struct writeback w = { .d = d, .s = s, .f = f, .u = u, .ledger = u->ledger };
 	struct dotlock lock = { .is_held = false };
 	struct pst_err why;
 	int rc, dirfd;

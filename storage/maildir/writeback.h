@@ -17,8 +17,8 @@
 
 /* f and u as loaded and chosen; both may be other ones afterwards. *owes_out: messages that the list
  * does not have are to be tried again. -1: as foreign_load and uidls_choose. */
-int writeback_run(const struct pst_maildrop *d, const struct scan *s, struct foreign *f,
-                  struct uidls *u, bool *owes_out, struct pst_err *err);
+int writeback_run(const struct pst_maildrop *d, struct scan *s, struct foreign *f, struct uidls *u,
+                  bool *owes_out, struct pst_err *err);
 
 /* ---- For the two formats ---- */
 
@@ -31,9 +31,10 @@ enum writeback_fate {
 /* One writing. */
 struct writeback {
 	const struct pst_maildrop *d;
-	const struct scan *s;
+	struct scan *s;
 	struct foreign *f;
 	struct uidls *u;
+	struct ledger *ledger;
 
 	uint32_t *ids; /* messages that the list does not have, in the order of their numbers */
 	uint32_t id_count;

@@ -83,6 +83,15 @@ host_measure(int fd, uint64_t offset, uint64_t length, uint64_t *octets_out, boo
 }
 
 void
+kit_policy(struct kit *k, const char *uidl)
+{
+	struct pst_err err;
+
+	k->conf.uidl = uidl;
+	pst_assert(uidl_policy_parse(&k->self.policy, uidl, UIDL_FOR_MAILDIR, &err) == 0);
+}
+
+void
 kit_init(struct kit *k)
 {
 	char path[512];
@@ -102,6 +111,10 @@ kit_init(struct kit *k)
 		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 	k->conf = (struct maildir_conf){ .index_dir = "",
+		                         .ledger_dir = "",
+		                         .uidl = "basename",
+		                         .guard_share = 20,
+		                         .guard_min = 10,
 		                         .max_messages = 1000000,
 		                         .old_server_write = true,
 		                         .dovecot_control = "",
@@ -109,6 +122,7 @@ kit_init(struct kit *k)
 	k->self = (struct maildir){
 		.host = &k->host, .conf = &k->conf, .seed = 42, .margin_ns = -KIT_TRUST_NS
 	};
+	kit_policy(k, "basename");
 	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
 	               getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
 	pst_assert(mkdtemp(k->root) != NULL);
@@ -224,7 +238,9 @@ kit_exists(const struct kit *k, const char *path)
 int
 kit_try_open(struct kit *k, struct pst_maildrop **drop_out, struct pst_err *err)
 {
-	struct pst_maildrop_spec spec = { .path = k->maildir, .user = PST_LIT("test") };
+	struct pst_maildrop_spec spec = { .path = k->maildir,
+		                          .user = PST_LIT("test"),
+		                          .flags = k->open_flags };
 
 	measuring = k;
 	return drop_open(&k->self, &spec, drop_out, err);

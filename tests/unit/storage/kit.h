@@ -21,6 +21,7 @@ struct kit {
 	char root[64];     /* a new folder */
 	char maildir[128]; /* root/Maildir, with new/ and cur/ in it */
 	atomic_int logged, warned, measured;
+	unsigned open_flags;
 	int measure_errno;                 /* not 0: reading a message fails so */
 	void (*on_measure)(struct kit *k); /* not NULL: called once, then it is NULL */
 	char last_event[64];
@@ -28,7 +29,8 @@ struct kit {
 };
 
 void kit_init(struct kit *k);
-void kit_clear(struct kit *k); /* removes the folder */
+void kit_policy(struct kit *k, const char *uidl); /* the setting of that name */
+void kit_clear(struct kit *k);                    /* removes the folder */
 
 /* Makes maildir/sub/name, as a delivery agent does: written elsewhere, then renamed. */
 void kit_put(const struct kit *k, const char *sub, const char *name, const void *text, size_t n);
