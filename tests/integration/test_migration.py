@@ -4,82 +4,13 @@
 Dovecot's lists are made by the real Dovecot, whose pop3 program speaks on its standard input. What
 it shows for a Maildir is compared with what Postern shows for a copy of it."""
 import os
-import pwd
 import shutil
 import subprocess
-import tempfile
 import unittest
 
 from bed import IS_ROOT, BedCase, code_of
-
-DOVECOT_POP3 = "/usr/lib/dovecot/pop3"
-LIST = "dovecot-uidlist"
-
-
-def mail(number, headers=b""):
-    return b"Subject: message %d\n%s\nbody %d\n.\n" % (number, headers, number)
-
-
-class Maildir:
-    """A Maildir of its own, and Dovecot's POP3 on it."""
-
-    def __init__(self, **settings):
-        self.home = tempfile.mkdtemp(prefix="postern-dovecot-")
-        self.path = os.path.join(self.home, "Maildir")
-        self.serial = 0
-        self.ids = {}
-        if IS_ROOT:  # Dovecot serves no mail as root
-            nobody = pwd.getpwnam("nobody")
-            self.ids = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        for folder in ("run", "Maildir/new", "Maildir/cur", "Maildir/tmp"):
-            os.makedirs(os.path.join(self.home, folder))
-        self.configure(**settings)
-
-    def configure(self, **settings):
-        settings = {"base_dir": self.home + "/run", "state_dir": self.home + "/run",
-                    "log_path": self.home + "/run/log", "mail_location": "maildir:" + self.path,
-                    "ssl": "no", "protocols": "pop3", "first_valid_uid": "1", **settings}
-        with open(self.home + "/dovecot.conf", "w", encoding="ascii") as f:
-            for key, value in settings.items():
-                f.write("%s = %s\n" % (key, value))
-
-    def put(self, name, octets, box="new"):
-        with open(os.path.join(os.fsencode(self.path), box.encode(), os.fsencode(name)), "wb") as f:
-            f.write(octets)
-
-    def fill(self, count, headers=b""):
-        for _ in range(count):
-            self.serial += 1
-            # Not in the order of the numbers.
-            name = "%d.M%dP7.host" % (1700000000 + self.serial * 7 % 10, 1000 - self.serial)
-            self.put(name, mail(self.serial, headers))
-
-    def list_path(self):
-        return os.path.join(self.path, LIST)
-
-    def read_list(self):
-        with open(self.list_path(), "rb") as f:
-            return f.read()
-
-    def write_list(self, octets):
-        with open(self.list_path(), "wb") as f:
-            f.write(octets)
-
-    def show(self, commands=b""):
-        """UIDL and LIST as Dovecot answers them."""
-        if IS_ROOT:
-            subprocess.run(["chown", "-R", "nobody", self.home], check=True)
-        run = subprocess.run([DOVECOT_POP3, "-c", self.home + "/dovecot.conf"],
-                             input=b"UIDL\r\nLIST\r\n" + commands + b"QUIT\r\n",
-                             capture_output=True, timeout=60, check=False, **self.ids,
-                             env={"USER": "nobody", "HOME": self.home, "PATH": os.environ["PATH"]})
-        parts = run.stdout.split(b"\r\n.\r\n")
-        if run.returncode != 0 or len(parts) < 3:
-            raise AssertionError("dovecot: %r %r" % (run.stdout, run.stderr))
-        return tuple(part.decode("latin-1").split("\r\n")[1:] for part in parts[:2])
-
-    def remove(self):
-        shutil.rmtree(self.home)
+from oldservers import LIST, mail, needs_dovecot
+from oldservers import Dovecot as OldDovecot
 
 
 class Case(BedCase):
@@ -113,14 +44,14 @@ class Case(BedCase):
                 os.unlink(path)
 
 
-@unittest.skipUnless(os.path.exists(DOVECOT_POP3), "needs dovecot-pop3d")
+@needs_dovecot
 class Dovecot(Case):
     FORMATS = (  # Dovecot's own default is the first
         "%08Xu%08Xv", "%08Xv%08Xu", "%v.%u", "%v-%u", "UID%u-%v", "%u", "%f", "%g",
         "%Xu.%05u.%3v.%UXv", "a%%%Lf")
 
     def maildir(self, **settings):
-        old = Maildir(**settings)
+        old = OldDovecot(**settings)
         self.addCleanup(old.remove)
         return old
 
@@ -242,7 +173,7 @@ class Dovecot(Case):
         self.assertEqual(after[-1].split(" ")[1][:8], "0000000f", "its next number")
         os.unlink(os.path.join(self.bed.maildrop(self.user), LIST))
         self.assertEqual(self.show()[0], after, "the list was removed")
-        self.bed.deliver(mail(98), self.user)
+        self.bed.deliver(mail(98), self.user, name="1900000000.M1P1.late")
         self.assertEqual(self.show()[0][:-1], after, "and new mail came")
 
     def test_what_we_have_shown_stays_when_dovecot_lists_it(self):
