@@ -121,7 +121,7 @@ ledger_put_head(char p[HEAD_OCTETS], const struct ledger_head *h)
 	memcpy(p, HEAD_MAGIC, 8);
 	put32(p + HEAD_VERSION, LEDGER_VERSION);
 	put32(p + HEAD_SIZE, HEAD_OCTETS);
-	put64(p + HEAD_INO, h->ino);
+	put64(p + HEAD_FILE, h->file);
 	put64(p + HEAD_SEED, h->seed);
 	put32(p + HEAD_VALIDITY, h->validity);
 	put32(p + HEAD_NEXT_UID, h->next_uid);
@@ -136,7 +136,7 @@ get_head(const char *p, uint64_t n, struct ledger_head *h)
 		return false;
 	if (index_get64(p + HEAD_OCTETS - 8) != index_hash(p, HEAD_OCTETS - 8, HEAD_SUM_SEED))
 		return false;
-	h->ino = index_get64(p + HEAD_INO);
+	h->file = index_get64(p + HEAD_FILE);
 	h->seed = index_get64(p + HEAD_SEED);
 	h->validity = get32(p + HEAD_VALIDITY);
 	h->next_uid = get32(p + HEAD_NEXT_UID);
@@ -265,7 +265,7 @@ add_entry(struct ledger *l, const struct ledger_entry *e)
 }
 
 int
-ledger_parse(struct ledger *l, const char *p, uint64_t n, uint64_t ino, bool *is_bad_out)
+ledger_parse(struct ledger *l, const char *p, uint64_t n, uint64_t file, bool *is_bad_out)
 {
 	struct ledger_head h;
 	struct ledger_entry e;
@@ -279,7 +279,7 @@ ledger_parse(struct ledger *l, const char *p, uint64_t n, uint64_t ino, bool *is
 	l->table_seed = h.seed;
 	l->validity = h.validity;
 	l->next_uid = h.next_uid;
-	l->is_doubtful = h.ino != ino;
+	l->is_doubtful = h.file != file;
 	while (n - at >= RECORD_FIXED + 8) {
 		size_t octets = get_record(p, n, l->seed, at, &e);
 

@@ -12,7 +12,7 @@
  * The file is a head and records behind it, each with its own checksum, which holds for its place in
  * this file only. A crash at any octet leaves the records before it; what is cut is written over. A
  * damaged place costs the records that lay there: the next good ones are found, and the ledger
- * counts as doubtful. It does too where it was copied (it knows its inode) or where the index knows
+ * counts as doubtful. It does too where it was copied (it knows its file's inode and birth) or where the index knows
  * of higher numbers: then new messages get numbers of a new UIDVALIDITY, so that no number that
  * may have been shown is given to another message. Old UIDLs stay as they are recorded.
  *

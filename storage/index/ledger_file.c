@@ -7,10 +7,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/index/hash.h"
 #include "storage/index/index.h"
 #include "storage/index/ledger_octets.h"
 
 #define OCTETS_MAX ((uint64_t)1 << 31) /* of a file: 20 million messages */
+
+/* Another one for another file, and for a copy: its number may be given again at once where a file
+ * is removed, the time of its making not. Not every file system has that time. 0: cannot be told. */
+static uint64_t
+identity_of(int fd)
+{
+	struct statx st;
+	uint64_t parts[3];
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0)
+		return 0;
+	if ((st.stx_mask & STATX_BTIME) == 0)
+		st.stx_btime.tv_sec = st.stx_btime.tv_nsec = 0;
+	parts[0] = st.stx_ino;
+	parts[1] = (uint64_t)st.stx_btime.tv_sec;
+	parts[2] = st.stx_btime.tv_nsec;
+	return index_hash(parts, sizeof(parts), 0);
+}
 
 /* ---- Reading ---- */
 
@@ -55,7 +74,7 @@ load(struct ledger *l, int fd, size_t max, bool *is_bad_out, struct pst_err *err
 	*is_bad_out = true;
 	if (read_all(fd, l->mem_text.p, (size_t)st.st_size) != 0)
 		return pst_err_sys(err, PST_E_TEMP, "read %s", name);
-	if (ledger_parse(l, l->mem_text.p, (uint64_t)st.st_size, st.st_ino, is_bad_out) != 0)
+	if (ledger_parse(l, l->mem_text.p, (uint64_t)st.st_size, identity_of(fd), is_bad_out) != 0)
 		return pst_err_set(
 			err, PST_E_TEMP,
 			*is_bad_out ? "%s: no ledger of this version" : "no memory for %s", name);
@@ -143,12 +162,11 @@ fill_spare(int fd, const struct ledger *l, struct mem *mem, const struct ledger_
            uint32_t n, struct ledger_head *h)
 {
 	const char *end;
-	struct stat st;
 
 	*h = (struct ledger_head){ .validity = l->validity, .next_uid = l->next_uid };
-	if (getrandom(&h->seed, sizeof(h->seed), 0) != sizeof(h->seed) || fstat(fd, &st) != 0)
+	if (getrandom(&h->seed, sizeof(h->seed), 0) != sizeof(h->seed))
 		return -1;
-	h->ino = st.st_ino;
+	h->file = identity_of(fd);
 	ledger_put_head(mem->p, h);
 	end = put_records((char *)mem->p + HEAD_OCTETS, entries, n, h->seed, HEAD_OCTETS);
 	if (pwrite_all(fd, mem->p, (size_t)(end - (const char *)mem->p), 0) != 0)

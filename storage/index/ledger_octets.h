@@ -14,7 +14,7 @@
 enum {
 	HEAD_VERSION = 8,
 	HEAD_SIZE = 12,
-	HEAD_INO = 16,
+	HEAD_FILE = 16,
 	HEAD_SEED = 24,
 	HEAD_VALIDITY = 32,
 	HEAD_NEXT_UID = 36,
@@ -36,7 +36,7 @@ enum {
 enum { FLAG_GONE = 1 };
 
 struct ledger_head {
-	uint64_t ino; /* of the file: a copy has another */
+	uint64_t file; /* of the file: a copy has another */
 	uint64_t seed;
 	uint32_t validity, next_uid;
 };
@@ -47,6 +47,6 @@ void ledger_put_head(char p[HEAD_OCTETS], const struct ledger_head *h);
 
 /* Fills *l (zeroed) from the n octets at p, which must outlive it. -1: *is_bad_out: it is none; else
  * there is no memory. */
-int ledger_parse(struct ledger *l, const char *p, uint64_t n, uint64_t ino, bool *is_bad_out);
+int ledger_parse(struct ledger *l, const char *p, uint64_t n, uint64_t file, bool *is_bad_out);
 
 #endif

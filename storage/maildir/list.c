@@ -288,7 +288,7 @@ name_arrivals(struct listing *l, struct pst_err *err)
 		uint32_t id = l->arrivals[i].id;
 
 		if (id >= s->known_count && s->fresh[id - s->known_count].known == SCAN_NONE)
-			uidls_number(&l->uidls, id - s->known_count, l->now_ns / 1000000000);
+			uidls_name(&l->uidls, id - s->known_count, l->now_ns / 1000000000);
 	}
 	if (l->uidls.s == NULL) /* nothing was to be chosen */
 		return 0;

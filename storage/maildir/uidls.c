@@ -229,10 +229,10 @@ choose_own(struct uidls *u, uint32_t fresh)
 		choose_name(u, fresh, own.n == 0);
 }
 
-/* One without a UIDL from elsewhere. Numbers are given later, in the order of the listing, but where
- * the old server's list has the message it has its number there. */
+/* One without a UIDL from elsewhere, before the list is written to. Numbers are given later, but where
+ * the list has the message it has its number there. */
 static void
-choose_rest(struct uidls *u, uint32_t fresh)
+choose_beside_list(struct uidls *u, uint32_t fresh)
 {
 	if (!u->self->policy.has_uid)
 		choose_own(u, fresh);
@@ -257,10 +257,10 @@ next_number(struct uidls *u, uint32_t *uid_out, int64_t now_s)
 	return ledger_next(u->ledger, uid_out);
 }
 
-void
-uidls_number(struct uidls *u, uint32_t fresh, int64_t now_s)
+static void
+number(struct uidls *u, uint32_t fresh, int64_t now_s)
 {
-	struct uidl_choice *c;
+	struct uidl_choice *c = &u->chosen[fresh];
 	struct pst_str base = base_of_fresh(u->s, fresh), uidl;
 	const struct scan_fresh *f = &u->s->fresh[fresh];
 	struct uidl_values v = {
@@ -273,9 +273,6 @@ uidls_number(struct uidls *u, uint32_t fresh, int64_t now_s)
 	struct pst_err err;
 	int n;
 
-	if (u->chosen == NULL || u->chosen[fresh].uidl.n > 0)
-		return;
-	c = &u->chosen[fresh];
 	while (next_number(u, &v.uid, now_s)) {
 		v.validity = u->ledger->validity;
 		n = uidl_render(u->self->policy.format, &v, room, UIDL_MAX, &err);
@@ -290,6 +287,17 @@ uidls_number(struct uidls *u, uint32_t fresh, int64_t now_s)
 		return;
 	}
 	choose_name(u, fresh, false); /* the format and this name do not go together */
+}
+
+void
+uidls_name(struct uidls *u, uint32_t fresh, int64_t now_s)
+{
+	if (u->chosen == NULL || u->chosen[fresh].uidl.n > 0)
+		return;
+	if (u->self->policy.has_uid)
+		number(u, fresh, now_s);
+	else
+		choose_own(u, fresh);
 }
 
 /* ---- All ---- */
@@ -341,8 +349,8 @@ uidls_choose(struct uidls *u, struct scan *s, const struct foreign *f, struct le
 		if (is_new(&s->fresh[i]) && u->chosen[i].uidl.n == 0)
 			choose_listed(u, i);
 	for (i = 0; i < s->fresh_count; i++)
-		if (is_new(&s->fresh[i]) && u->chosen[i].uidl.n == 0)
-			choose_rest(u, i);
+		if (is_new(&s->fresh[i]) && u->chosen[i].uidl.n == 0 && f->kind != FOREIGN_NONE)
+			choose_beside_list(u, i);
 	return 0;
 }
 

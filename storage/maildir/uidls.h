@@ -47,14 +47,15 @@ struct uidls {
 	struct mem mem_chosen, mem_taken, mem_text;
 };
 
-/* All are borrowed until uidls_clear. -1 (PST_E_TEMP): no memory. Messages that are to have a number
- * have no UIDL yet. */
+/* All are borrowed until uidls_clear. -1 (PST_E_TEMP): no memory. Gives what is told from elsewhere;
+ * others have no UIDL yet (with an old server's list: if they are to have a number). */
 int uidls_choose(struct uidls *u, struct scan *s, const struct foreign *f, struct ledger *ledger,
                  struct pst_err *err);
 void uidls_clear(struct uidls *u); /* accepts a zeroed one */
 
-/* Gives a fresh message that has no UIDL yet a number; called in the order of the listing. */
-void uidls_number(struct uidls *u, uint32_t fresh, int64_t now_s);
+/* Gives a fresh message that has no UIDL yet one by the configured policy; called in the order of the
+ * listing. */
+void uidls_name(struct uidls *u, uint32_t fresh, int64_t now_s);
 
 /* NULL: all have theirs from their names. */
 struct uidl_choice *uidls_choice(const struct uidls *u, uint32_t fresh);
