@@ -246,6 +246,14 @@ static const struct pst_conf_key mail_keys[] = {
 	{ "timeout", PST_CONF_TIME(struct mail_settings, timeout), "10m", SECOND, DAY, NULL,
 	  "How long a client may say nothing after it has logged in. RFC 1939 asks for 10 minutes "
 	  "at least." },
+	{ "takeover", PST_CONF_BOOL(struct mail_settings, takeover), "true", 0, 0, NULL,
+	  "Whether a session that has its maildrop open, and whose client has said nothing for "
+	  "takeover_after or is gone, is ended when the user logs in again. What it has marked is not "
+	  "deleted. false: the user is told [IN-USE] until the old session ends by itself." },
+	{ "takeover_after", PST_CONF_TIME(struct mail_settings, takeover_after), "60s", 5 * SECOND,
+	  DAY, NULL,
+	  "How long a session's client must have said and taken nothing, for takeover. A client that "
+	  "is still there would be told [IN-USE] when it comes back." },
 	{ "max_sessions", PST_CONF_INT(struct mail_settings, max_sessions), "8192", 1, 1000000,
 	  "sessions", "Sessions with an open maildrop at the same time, over all mail workers." },
 	{ "max_bad_commands", PST_CONF_INT(struct mail_settings, max_bad_commands), "20", 1, 10000,

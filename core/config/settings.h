@@ -99,7 +99,9 @@ struct mail_settings {
 	const char *location; /* template: %{user} %{local} %{domain} */
 	/* Folders that hold maildrops, separated by spaces; "": location up to its first %. */
 	const char *roots;
-	int64_t timeout; /* RFC 1939 section 3: at least 10 minutes */
+	int64_t timeout;        /* RFC 1939 section 3: at least 10 minutes */
+	bool takeover;          /* of a maildrop whose session has gone silent */
+	int64_t takeover_after; /* so long */
 	int64_t max_sessions;
 	int64_t max_bad_commands;
 	int64_t spare_processes; /* run_as = "user": forked ahead */

@@ -19,6 +19,7 @@ struct settings;
 struct conf_texts;
 struct ticket_office;
 struct registry;
+struct holders;
 
 #define ENV_MAX_SLOTS 4096 /* of one kind */
 
@@ -53,6 +54,7 @@ struct worker_env {
 	struct ticket_office *tickets; /* auth, mail */
 	struct tls_share *tls;         /* login */
 	struct usage *usage;           /* mail: sessions and logins per user (ipc/usage.h) */
+	struct holders *holders;       /* mail: who has which maildrop (ipc/holders.h) */
 	struct verified *verified;   /* auth: passwords that were right (credentials/verified.h) */
 	struct away_board *away;     /* auth, but for the clerk */
 	struct change_ring *changes; /* auth, mail; the clerk writes (ipc/changes.h) */

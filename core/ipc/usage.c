@@ -33,6 +33,18 @@ usage_owner(uint32_t generation, uint32_t slot)
 	return (uint64_t)generation << 32 | (slot + 1);
 }
 
+uint32_t
+usage_owner_generation(uint64_t owner)
+{
+	return (uint32_t)(owner >> 32);
+}
+
+uint32_t
+usage_owner_slot(uint64_t owner)
+{
+	return (uint32_t)owner - 1;
+}
+
 static uint32_t
 used_places(const struct usage *u)
 {

@@ -45,6 +45,8 @@ uint64_t usage_user(const struct usage *u, struct pst_str name);
 
 /* Names a worker, for the sweep. Never 0. */
 uint64_t usage_owner(uint32_t generation, uint32_t slot);
+uint32_t usage_owner_generation(uint64_t owner);
+uint32_t usage_owner_slot(uint64_t owner);
 
 enum usage_verdict { USAGE_IN = 1, USAGE_MANY, USAGE_FULL };
 

@@ -286,7 +286,7 @@ wire_order_decode(struct pst_str data, struct msg_head *head_out, struct wire_or
 	m_out->user = msg_get_str(&r, WIRE_USER);
 	if (msg_close(&r, err) != 0)
 		return -1;
-	if (order < ORDER_DRAIN || order > ORDER_CHANGED)
+	if (order < ORDER_DRAIN || order > ORDER_CLAIMED)
 		return pst_err_set(err, PST_E_PERM, "unknown order %u", order);
 	m_out->order = (enum wire_order)order;
 	return 0;

@@ -120,12 +120,13 @@ enum wire_order {
 	ORDER_STOP,
 	ORDER_END_SESSION, /* login, mail: row */
 	ORDER_CHANGED,     /* the clerk: an admin has changed this user */
+	ORDER_CLAIMED,     /* mail: another would like to have this maildrop (ipc/holders.h) */
 };
 
 /* master → inbox. */
 struct wire_order_msg {
 	enum wire_order order;
-	uint32_t row;        /* ORDER_END_SESSION */
+	uint32_t row;        /* ORDER_END_SESSION; ORDER_CLAIMED: of the holders */
 	struct pst_str user; /* ORDER_CHANGED; else empty */
 };
 

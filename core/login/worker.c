@@ -171,6 +171,7 @@ take_order(struct login *l, struct pst_str data)
 		end_session(l, m.row);
 		break;
 	case ORDER_CHANGED: /* the clerk's */
+	case ORDER_CLAIMED: /* mail's */
 		break;
 	}
 }

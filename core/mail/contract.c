@@ -50,35 +50,44 @@ is_too_early(struct mail_session *s)
 	return true;
 }
 
-static bool
-is_one_too_many(struct mail_session *s)
+int
+mail_contract_enter(struct mail_session *s, struct pst_err *err)
 {
 	struct mail *m = s->mail;
 
-	if (s->max_sessions == 0)
-		return false;
+	if (s->usage_user == 0 || s->max_sessions == 0)
+		return 0;
 	switch (usage_enter(m->usage, s->usage_user, m->usage_owner, s->max_sessions,
 	                    &s->usage_place)) {
 	case USAGE_IN:
-		return false;
+		return 0;
 	case USAGE_MANY:
-		pst_log_info(&s->log, "session.refused", "reason=max-sessions max=%" PRIu32,
-		             s->max_sessions);
-		refuse(s, "IN-USE", "this user has as many sessions as are allowed");
-		return true;
+		return pst_err_set(err, PST_E_IN_USE,
+		                   "this user has as many sessions as are allowed");
 	case USAGE_FULL:
 		break;
 	}
-	pst_log_error(&s->log, "session.refused",
-	              "reason=\"more than %d sessions of users with a limit\"", USAGE_SESSIONS);
-	refuse(s, "SYS/TEMP", "too many sessions, try again later");
-	return true;
+	return pst_err_set(err, PST_E_TEMP, "too many sessions, try again later");
+}
+
+void
+mail_contract_refuse(struct mail_session *s, const struct pst_err *why)
+{
+	if (why->kind == PST_E_IN_USE)
+		pst_log_info(&s->log, "session.refused", "reason=max-sessions max=%" PRIu32,
+		             s->max_sessions);
+	else
+		pst_log_error(&s->log, "session.refused",
+		              "reason=\"more than %d sessions of users with a limit\"",
+		              USAGE_SESSIONS);
+	mail_session_refuse(s, why, why->text);
+	mail_session_finish(s, "refused");
 }
 
 bool
 mail_contract_may_open(struct mail_session *s)
 {
-	return s->usage_user == 0 || (!is_too_early(s) && !is_one_too_many(s));
+	return s->usage_user == 0 || !is_too_early(s);
 }
 
 void

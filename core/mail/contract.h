@@ -13,6 +13,11 @@ void mail_contract_take(struct mail_session *s, const struct ticket *t);
 /* Before the maildrop is opened. false: the session may not be, and the client's answer is made. */
 bool mail_contract_may_open(struct mail_session *s);
 
+/* The session takes its place among those of the user. -1: PST_E_IN_USE, there are as many as may be;
+ * PST_E_TEMP. The client is to be told err's text. */
+int mail_contract_enter(struct mail_session *s, struct pst_err *err);
+void mail_contract_refuse(struct mail_session *s, const struct pst_err *why);
+
 /* The maildrop is open: the session counts as a login. */
 void mail_contract_opened(struct mail_session *s);
 

@@ -138,5 +138,6 @@ handoff_start(const struct worker_env *env, struct mail *m, const struct handoff
 	how.storage = plugin_descriptor(plugin)->storage;
 	how.storage_self = plugin_self(plugin);
 	how.path = h->path;
+	how.location = h->ticket.location;
 	mail_session_start(m, &how);
 }

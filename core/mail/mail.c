@@ -5,15 +5,17 @@
 #include "base/mem.h"
 #include "mail/news.h"
 #include "mail/session.h"
+#include "mail/takeover.h"
 
 void
 mail_init(struct mail *m, uv_loop_t *loop, const struct mail_limits *limits)
 {
 	struct pst_err err;
 
-	*m = (struct mail){ .loop = loop, .limits = *limits, .notes = -1 };
+	*m = (struct mail){ .loop = loop, .limits = *limits, .notes = -1, .wake_fd = -1 };
 	m->idle.span_ms = limits->idle_ms;
 	m->linger.span_ms = limits->linger_ms;
+	mail_takeover_init(m);
 	m->in = pst_alloc(MAIL_READ_MAX);
 	m->file = pst_alloc(MAIL_CHUNK_MAX);
 	pst_buf_init(&m->out, MAIL_OUT_MAX);
@@ -24,6 +26,7 @@ void
 mail_clear(struct mail *m)
 {
 	pst_assert(m->sessions == NULL);
+	mail_takeover_clear(m);
 	free(m->in);
 	free(m->file);
 	pst_buf_clear(&m->out);

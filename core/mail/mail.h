@@ -17,6 +17,7 @@
 
 struct board;
 struct change_ring;
+struct holders;
 struct slot_row;
 struct mail_session;
 struct ticket;
@@ -29,6 +30,7 @@ struct mail_limits {
 	int64_t idle_ms;           /* RFC 1939 section 3: at least 10 minutes */
 	int64_t linger_ms;         /* how long to wait, after the end, for the client to close */
 	uint32_t max_bad_commands; /* one after the other */
+	int64_t takeover_ms; /* silence after which a session gives way to another; 0: never */
 };
 
 /* Sessions that wait for the same span of time, the one whose time is up first in front. */
@@ -57,6 +59,8 @@ struct mail {
 	int notes;                   /* where NOTE_SESSION and NOTE_CHECK go, or -1 */
 	struct usage *usage;         /* borrowed; may be NULL: then accounts have no such limits */
 	uint64_t usage_owner;        /* this process, there */
+	struct holders *holders;     /* borrowed; may be NULL: then nobody gives way */
+	int wake_fd;                 /* the master's, to be written to after a question; or -1 */
 
 	/* Called when the last session is gone; may be NULL. */
 	void (*emptied)(void *arg);
@@ -74,6 +78,10 @@ struct mail {
 	uint64_t notes_lost;    /* in a row */
 	struct mail_session *by_user[MAIL_USER_BUCKETS];
 
+	/* takeover.c: sessions that wait for another to give way. */
+	uv_timer_t door;
+	struct mail_wait *waits;
+
 	/* For the session whose turn it is; out is empty between turns. */
 	char *in;           /* MAIL_READ_MAX octets from the client */
 	char *file;         /* MAIL_CHUNK_MAX octets of a stored message */
@@ -82,7 +90,9 @@ struct mail {
 };
 
 void mail_init(struct mail *m, uv_loop_t *loop, const struct mail_limits *limits);
-void mail_clear(struct mail *m); /* there are no sessions any more */
+/* There are no sessions any more. The loop is to be run once more before it is closed, and m to be
+ * freed after that. */
+void mail_clear(struct mail *m);
 
 /* Ends what has waited too long. now_ms is of uv_now's clock. About once a second. */
 void mail_tick(struct mail *m, int64_t now_ms);
@@ -106,6 +116,7 @@ struct mail_start {
 
 	const struct pst_storage *storage;
 	void *storage_self;
+	struct pst_str location; /* with the plugin's name: the maildrop's */
 	const char *path;
 
 	/* Instead of the storage: why there will be no session. The client is told, by its kind. */

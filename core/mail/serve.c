@@ -11,6 +11,7 @@
 #include "ipc/channel.h"
 #include "ipc/usage.h"
 #include "ipc/wire.h"
+#include "mail/takeover.h"
 
 #define TICK_MS 1000
 #define INBOX_TURN 32    /* messages looked at before sessions have their turn */
@@ -82,6 +83,9 @@ obey(struct server *sv, struct pst_str message)
 	case ORDER_END_SESSION:
 		if (!mail_end_row(&sv->mail, order.row))
 			pst_log_debug(NULL, "order.late", "row=%u", order.row);
+		break;
+	case ORDER_CLAIMED:
+		mail_takeover_asked(&sv->mail, order.row);
 		break;
 	case ORDER_CHANGED: /* the clerk's */
 		break;
@@ -172,6 +176,7 @@ open_loop(struct server *sv)
 		.idle_ms = set->timeout,
 		.linger_ms = MAIL_LINGER_MS,
 		.max_bad_commands = (uint32_t)set->max_bad_commands,
+		.takeover_ms = set->takeover ? set->takeover_after : 0,
 	};
 	int rc;
 
@@ -205,6 +210,8 @@ open_loop(struct server *sv)
 	sv->mail.notes = env->mail_notes;
 	sv->mail.usage = env->usage;
 	sv->mail.usage_owner = usage_owner(env->generation, env->slot);
+	sv->mail.holders = env->holders;
+	sv->mail.wake_fd = env->wake_fd;
 	sv->mail.emptied = on_emptied;
 	sv->mail.arg = sv;
 }
@@ -216,10 +223,10 @@ close_loop(struct server *sv)
 
 	uv_close((uv_handle_t *)&sv->inbox, NULL);
 	uv_close((uv_handle_t *)&sv->timer, NULL);
+	mail_clear(&sv->mail);
 	(void)uv_run(&sv->loop, UV_RUN_DEFAULT);
 	rc = uv_loop_close(&sv->loop);
 	pst_assert(rc == 0); /* every handle is closed */
-	mail_clear(&sv->mail);
 }
 
 /* mail.max_sessions is for all mail workers together. */

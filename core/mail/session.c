@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "ipc/holders.h"
 #include "ipc/shm.h"
 #include "ipc/usage.h"
 #include "mail/closing.h"
 #include "mail/contract.h"
 #include "mail/news.h"
+#include "mail/takeover.h"
 #include "pop3/reply.h"
 
 #define IN_MAX (WIRE_INPUT + MAIL_READ_MAX + POP3_LINE_MAX)
@@ -53,6 +55,7 @@ free_session(struct mail_session *s)
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	mail_contract_leave(s);
+	mail_takeover_leave(s);
 	maildrop_clear(&s->drop);
 	free(s->user);
 	free(s->mechanism);
@@ -182,7 +185,17 @@ close_drop(struct mail_session *s, bool commit)
 		return;
 	}
 	mail_session_flush(s);
+	mail_takeover_closing(s);
 	s->job = maildrop_close(&s->drop, s->mail->loop, commit, mail_session_on_job, s);
+}
+
+/* The maildrop is not this session's, and it does not wait for it any more. */
+static void
+leave_drop(struct mail_session *s)
+{
+	s->mail->drop_count--;
+	mail_contract_leave(s);
+	mail_takeover_leave(s);
 }
 
 /* After every turn: takes the phase on as far as it goes by itself. May free s. */
@@ -191,6 +204,8 @@ settle(struct mail_session *s, bool is_read_ready)
 {
 	if (s->phase < MAIL_GONE && is_over(s))
 		part(s, "closed");
+	if (s->phase != MAIL_OPENING && s->wait != NULL && s->job == NULL)
+		leave_drop(s);
 	/* What the client has asked for goes out before what it has marked goes. */
 	if (s->phase == MAIL_QUITTING && s->job == NULL && !(s->is_blocked && s->has_body_unsent))
 		close_drop(s, true);
@@ -243,22 +258,35 @@ on_event(uv_poll_t *handle, int status, int events)
 /* ---- Jobs ---- */
 
 static void
-opened(struct mail_session *s, const struct maildrop_job *job)
+fail_opening(struct mail_session *s, const struct pst_err *why)
+{
+	char holder[160];
+
+	pst_log_write(why->kind == PST_E_IN_USE ? PST_LOG_INFO : PST_LOG_ERROR, &s->log,
+	              "maildrop.refused", "reason=\"%s%s\"", why->text,
+	              why->kind == PST_E_IN_USE ? mail_takeover_holder(s, holder, sizeof(holder))
+	                                        : "");
+	leave_drop(s);
+	if (s->phase != MAIL_OPENING)
+		return;
+	mail_session_refuse(s, why, NULL);
+	mail_session_finish(s, "refused");
+}
+
+static void
+opened(struct mail_session *s, const struct maildrop_job *job, const char *path)
 {
 	struct pst_err err;
 
 	if (job->rc != 0) {
-		s->mail->drop_count--;
 		mail_contract_leave(s);
-		pst_log_write(job->err.kind == PST_E_IN_USE ? PST_LOG_INFO : PST_LOG_ERROR, &s->log,
-		              "maildrop.refused", "reason=\"%s\"", job->err.text);
-		if (s->phase != MAIL_OPENING)
-			return;
-		mail_session_refuse(s, &job->err, NULL);
-		mail_session_finish(s, "refused");
+		if (s->phase != MAIL_OPENING || job->err.kind != PST_E_IN_USE ||
+		    !mail_takeover_wait(s, path, &job->err, false))
+			fail_opening(s, &job->err);
 		return;
 	}
 	s->was_open = true;
+	mail_takeover_opened(s);
 	mail_contract_opened(s);
 	if (s->phase != MAIL_OPENING)
 		return; /* it has ended meanwhile */
@@ -291,8 +319,7 @@ closed(struct mail_session *s, const struct maildrop_job *job)
 {
 	struct pst_err err;
 
-	s->mail->drop_count--;
-	mail_contract_leave(s);
+	leave_drop(s);
 	mail_closing_tell(s, job);
 	if (!job->has_commit)
 		return;
@@ -318,7 +345,7 @@ mail_session_on_job(struct maildrop_job *job)
 	s->job = NULL;
 	switch (job->kind) {
 	case MAILDROP_OPEN:
-		opened(s, job);
+		opened(s, job, job->path);
 		break;
 	case MAILDROP_FETCH:
 	case MAILDROP_READ:
@@ -382,6 +409,8 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->drop.self = how->storage_self;
 	s->started_ms = (int64_t)uv_now(m->loop);
 	s->usage_place = USAGE_NOWHERE;
+	s->holder = HOLDERS_NOWHERE;
+	s->heard_ms = s->started_ms;
 	pst_buf_init(&s->in, IN_MAX);
 	pst_buf_init(&s->pending, 2 * MAIL_OUT_MAX);
 	copy_names(s, how);
@@ -411,17 +440,48 @@ keep_first_input(struct mail_session *s, struct pst_str input)
 
 /* A poll that finds nothing new is served without the pool. */
 static void
-start_opening(struct mail_session *s, const struct mail_start *how)
+start_opening(struct mail_session *s, const char *path)
 {
 	struct maildrop_job quick;
+	struct pst_err err;
 
-	if (maildrop_open_now(&s->drop, how->path, how->user, &quick)) {
-		opened(s, &quick);
-		mail_turn_run(s, (struct pst_str){ "", 0 });
+	if (mail_contract_enter(s, &err) != 0) {
+		if (err.kind != PST_E_IN_USE || !mail_takeover_wait(s, path, &err, true)) {
+			leave_drop(s);
+			mail_contract_refuse(s, &err);
+		}
 		return;
 	}
-	s->job = maildrop_open(&s->drop, s->mail->loop, how->path, how->user, mail_session_on_job,
-	                       s);
+	if (maildrop_open_now(&s->drop, path, s->log.user, &quick))
+		opened(s, &quick, path);
+	else
+		s->job = maildrop_open(&s->drop, s->mail->loop, path, s->log.user,
+		                       mail_session_on_job, s);
+}
+
+void
+mail_session_try_opening(struct mail_session *s, const char *path)
+{
+	mail_turn_begin(s);
+	start_opening(s, path);
+	mail_turn_run(s, (struct pst_str){ "", 0 });
+	settle(s, false);
+}
+
+void
+mail_session_give_up(struct mail_session *s, const struct pst_err *why)
+{
+	const struct pst_err err = *why; /* it goes with the waiting */
+
+	mail_turn_begin(s);
+	if (mail_takeover_waits_for_contract(s)) {
+		leave_drop(s);
+		mail_contract_refuse(s, &err);
+	} else {
+		fail_opening(s, &err);
+	}
+	mail_session_flush(s);
+	settle(s, false);
 }
 
 void
@@ -450,9 +510,24 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	} else {
 		keep_first_input(s, how->input);
 		m->drop_count++;
-		start_opening(s, how);
+		mail_takeover_come(s, how->location);
+		start_opening(s, how->path);
+		mail_turn_run(s, (struct pst_str){ "", 0 });
 	}
 	settle(s, false);
+}
+
+void
+mail_session_give_way(struct mail_session *s)
+{
+	const struct pst_err why = { .kind = PST_E_IN_USE };
+
+	if (s->phase == MAIL_QUITTING) { /* it waits for its client to take a message */
+		part(s, "taken-over");
+		settle(s, false);
+		return;
+	}
+	mail_session_end(s, "taken-over", &why, "another session of this user has taken over");
 }
 
 void

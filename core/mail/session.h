@@ -99,6 +99,12 @@ struct mail_session {
 	const char *reason; /* why it ended, or NULL */
 	int64_t doomed_ms;
 
+	/* takeover.c */
+	uint32_t holder; /* its row in ipc/holders.h, or HOLDERS_NOWHERE */
+	uint64_t holder_drop;
+	int64_t heard_ms;       /* when the client last said or took something */
+	struct mail_wait *wait; /* for another session to give way; or NULL */
+
 	/* The ticket's, see ipc/ticket.h. */
 	uint32_t backend;
 	uint32_t max_sessions;
@@ -126,6 +132,16 @@ void mail_session_time_out(struct mail_session *s);
  * whose client has said QUIT goes on to its end. why, text: as in pop3_reply_err. */
 void mail_session_end(struct mail_session *s, const char *reason, const struct pst_err *why,
                       const char *text);
+
+/* Ends it for another one: nothing is deleted, and nothing more is sent but a word where that does
+ * not fall into a reply. */
+void mail_session_give_way(struct mail_session *s);
+
+/* Tries to open the maildrop once more. path is copied. */
+void mail_session_try_opening(struct mail_session *s, const char *path);
+
+/* What it has waited for does not come. why: as the attempt said. */
+void mail_session_give_up(struct mail_session *s, const struct pst_err *why);
 
 /* The client waits for us or for nothing: a line would not land inside a reply. */
 bool mail_session_is_idle(const struct mail_session *s);

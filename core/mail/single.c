@@ -47,7 +47,7 @@ obey(struct spare *sp)
 	struct pst_str message = { (const char *)sp->message, n > 0 ? (size_t)n : 0 };
 
 	if (n > 0 && wire_order_decode(message, &head, &order, &err) == 0)
-		sp->is_ordered = order.order != ORDER_END_SESSION;
+		sp->is_ordered = order.order == ORDER_DRAIN || order.order == ORDER_STOP;
 	else if (n != 0)
 		pst_log_error(NULL, "mail.message", "reason=\"%s\"", err.text);
 }

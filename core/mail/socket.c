@@ -59,6 +59,7 @@ mail_session_write(struct mail_session *s, const char *p, size_t n)
 	if (sent <= 0)
 		return 0;
 	s->octets_out += (size_t)sent;
+	s->heard_ms = (int64_t)uv_now(s->mail->loop);
 	s->mail->spent += (size_t)sent;
 	mail_session_show(s);
 	if (s->waits_in == &s->mail->idle)
@@ -120,6 +121,8 @@ mail_session_read(struct mail_session *s)
 	do {
 		n = recv(s->fd, in, MAIL_READ_MAX, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		s->heard_ms = (int64_t)uv_now(s->mail->loop);
 	if (n == 0)
 		s->is_eof = true;
 	else if (n < 0 && errno != EAGAIN)

@@ -308,7 +308,7 @@ generation_order(struct slot *s, enum wire_order order, uint32_t row)
 
 	if (s->pid == 0)
 		return;
-	if (order != ORDER_END_SESSION)
+	if (order == ORDER_DRAIN || order == ORDER_STOP)
 		s->told = true;
 	if (s->kind == WORKER_KEYS) {
 		(void)kill(s->pid, SIGTERM); /* it holds nothing that could be lost */

@@ -366,6 +366,29 @@ place_of(const struct listen_set *l, const struct listener_settings *s)
 	return find_place(l, &addr);
 }
 
+/* So that a client that has vanished without a word is noticed, and its maildrop free, long before a
+ * session may be ended for its silence. What is accepted inherits it: no call for each client. */
+static int
+notice_the_vanished(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 60 }, /* seconds */
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 30 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 180 * 1000 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		               sizeof(options[i].value)) != 0)
+			return -1;
+	return 0;
+}
+
 int
 listen_start(struct listen_set *l, const struct settings *s, struct pst_err *err)
 {
@@ -377,7 +400,8 @@ listen_start(struct listen_set *l, const struct settings *s, struct pst_err *err
 
 		/* Also those that listen already: the backlog may be a new one. */
 		for (f = 0; p != NULL && f < p->n; f++)
-			if (listen(p->fds[f], (int)s->listeners[i].backlog) != 0)
+			if (notice_the_vanished(p->fds[f]) != 0 ||
+			    listen(p->fds[f], (int)s->listeners[i].backlog) != 0)
 				return explain_bind(&s->listeners[i], err);
 	}
 	return 0;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/holders.h"
 #include "ipc/usage.h"
 #include "master/control.h"
 #include "master/notify.h"
@@ -195,6 +196,28 @@ on_signal(void *arg, uint32_t events)
 	reap_all(m);
 }
 
+/* Mail workers that are asked for a maildrop are told so. At most as many as there can be: a broken
+ * worker that asks for ever holds nobody up. */
+static void
+pass_asks_on(struct master *m)
+{
+	uint32_t place;
+	uint64_t owner;
+	int i;
+
+	for (i = 0; i < HOLDERS_ASKS && holders_next_ask(m->holders, &m->asks_seen, &place, &owner);
+	     i++) {
+		const uint32_t number = usage_owner_generation(owner),
+			       slot = usage_owner_slot(owner);
+		struct generation *g;
+
+		for (g = m->newest; g != NULL && g->number != number; g = g->older)
+			;
+		if (g != NULL && slot < g->counts[WORKER_MAIL])
+			generation_order(&g->slots[WORKER_MAIL][slot], ORDER_CLAIMED, place);
+	}
+}
+
 static void
 on_wake(void *arg, uint32_t events)
 {
@@ -204,6 +227,7 @@ on_wake(void *arg, uint32_t events)
 	(void)events;
 	if (read(m->wake_fd, &count, sizeof(count)) < 0)
 		return; /* somebody's change is seen at this turn of the loop in any case */
+	pass_asks_on(m);
 }
 
 /* ---- The loop ---- */
@@ -381,6 +405,8 @@ master_init(struct master *m, struct pst_err *err)
 	renew_ticket_key(m, m->started_ms);
 	m->usage = region_create(&m->regions, sizeof(*m->usage));
 	usage_init(m->usage);
+	m->holders = region_create(&m->regions, sizeof(*m->holders));
+	holders_init(m->holders);
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (m->epoll_fd < 0)
 		return pst_err_sys(err, PST_E_PERM, "epoll_create1");
@@ -406,6 +432,7 @@ master_clear(struct master *m)
 	pst_wipe(m->tls, sizeof(*m->tls));
 	region_destroy(&m->regions, m->tls);
 	region_destroy(&m->regions, m->usage);
+	region_destroy(&m->regions, m->holders);
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -33,9 +33,11 @@ struct master {
 
 	struct region_list regions;
 	struct listen_set *listens;
-	struct tls_share *tls; /* region, for life: a session resumes after a reload */
-	struct usage *usage;   /* region, for life: limits hold across a reload */
-	int64_t tls_renew_ms;  /* when the ticket key is next changed */
+	struct tls_share *tls;   /* region, for life: a session resumes after a reload */
+	struct usage *usage;     /* region, for life: limits hold across a reload */
+	struct holders *holders; /* region, for life: who has which maildrop */
+	uint32_t asks_seen;      /* of holders */
+	int64_t tls_renew_ms;    /* when the ticket key is next changed */
 
 	struct generation *newest; /* and its elders */
 	uint32_t last_number;

@@ -104,6 +104,7 @@ equip_mail(struct master *m, struct generation *g, struct spawn *sp)
 {
 	sp->env.changes = g->changes;
 	sp->env.usage = m->usage;
+	sp->env.holders = m->holders;
 	sp->env.mail_notes = g->mail_notes[1];
 	sp->env.board = &g->board;
 	sp->env.tickets = g->tickets;
@@ -113,6 +114,7 @@ equip_mail(struct master *m, struct generation *g, struct spawn *sp)
 	sp->keep[2] = g->tickets;
 	sp->keep[3] = g->changes;
 	sp->keep[4] = m->usage;
+	sp->keep[5] = m->holders;
 	sp->images[CONF_STORAGE] = g->conf->images[CONF_STORAGE];
 }
 

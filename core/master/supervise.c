@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ipc/holders.h"
 #include "ipc/usage.h"
 #include "master/master.h"
 
@@ -15,6 +17,15 @@
 #define STOP_GRACE_MS 2000  /* between the order to stop and SIGKILL */
 #define AUTH_GRACE_MS 500   /* the worker's own deadline comes first */
 #define STARTING_TICK_MS 20 /* in case a worker's wake-up is lost */
+
+/* Of a mail worker that is gone. One that ended as it should has left nothing behind. */
+static void
+forget_sessions(struct master *m, uint64_t owner, int status)
+{
+	(void)usage_sweep(m->usage, owner);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		(void)holders_sweep(m->holders, owner);
+}
 
 bool
 supervise_reap(struct master *m, pid_t pid, int status, int64_t now_ms)
@@ -29,8 +40,8 @@ supervise_reap(struct master *m, pid_t pid, int status, int64_t now_ms)
 				if (g->slots[kind][i].pid == pid) {
 					slot_bury(g, &g->slots[kind][i], status, now_ms);
 					if (kind == WORKER_MAIL)
-						(void)usage_sweep(m->usage,
-						                  usage_owner(g->number, i));
+						forget_sessions(m, usage_owner(g->number, i),
+						                status);
 					return true;
 				}
 	return false;

@@ -259,19 +259,10 @@ class Bed:
         return Client(self.host, port, tls=tls, **how)
 
     def login(self, user=None, password=None, tls=False, **how):
-        """A client that is in. A session whose client has just gone may still hold the maildrop for a
-        moment: so long, and no longer, it is tried again."""
-        until = time.monotonic() + 2
-        while True:
-            client = self.connect(tls=tls, **how)
-            try:
-                client.login(user or self.user, self.password if password is None else password)
-                return client
-            except AssertionError as e:
-                client.close()
-                if "[IN-USE]" not in str(e) or time.monotonic() > until:
-                    raise
-            time.sleep(0.02)
+        """A client that is in."""
+        client = self.connect(tls=tls, **how)
+        client.login(user or self.user, self.password if password is None else password)
+        return client
 
     # -- mail --------------------------------------------------------------------------------
 

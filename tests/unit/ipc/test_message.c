@@ -262,7 +262,7 @@ test_order_comes_back_and_an_unknown_one_is_refused(void **state)
 	assert_int_equal(m.order, ORDER_CHANGED);
 	assert_int_equal(m.row, 77);
 	assert_str(m.user, order.user);
-	out[14] = ORDER_CHANGED + 1; /* behind the head of 14 octets */
+	out[14] = ORDER_CLAIMED + 1; /* behind the head of 14 octets */
 	assert_int_equal(wire_order_decode(as_str(out, n), &head, &m, &err), -1);
 	out[14] = 0;
 	assert_int_equal(wire_order_decode(as_str(out, n), &head, &m, &err), -1);

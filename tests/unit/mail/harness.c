@@ -36,7 +36,7 @@ on_emptied(void *arg)
 void
 harness_init(struct harness *h)
 {
-	const struct mail_limits limits = { HARNESS_IDLE_MS, 3000, HARNESS_BAD };
+	const struct mail_limits limits = { HARNESS_IDLE_MS, 3000, HARNESS_BAD, 60000 };
 
 	*h = (struct harness){ .client = -1 };
 	assert_int_equal(uv_loop_init(&h->loop), 0);
@@ -66,8 +66,9 @@ harness_clear(struct harness *h)
 	for (row = 0; row < ROWS; row++)
 		assert_int_equal(h->board->row[row].state, SESSION_FREE);
 	assert_int_equal(h->mail.drop_count, 0);
-	assert_int_equal(uv_loop_close(&h->loop), 0);
 	mail_clear(&h->mail);
+	(void)uv_run(&h->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&h->loop), 0);
 	free(h->board->part);
 	free(h->board);
 	pst_buf_clear(&h->got);

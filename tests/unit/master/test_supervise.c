@@ -87,7 +87,7 @@ test_a_worker_has_its_own_descriptors_and_no_others(void **state)
 
 /* login: slots, scoreboard, ticket key of TLS; keys: slots; auth: slots, tickets, changes, verified
  * passwords, and the clerk slots, changes; mail: slots, scoreboard, tickets, changes,
- * sessions per user. */
+ * sessions per user, holders of maildrops. */
 static void
 test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 {
@@ -98,7 +98,7 @@ test_a_worker_has_the_shared_memory_of_its_kind_and_no_other(void **state)
 	assert_int_equal(server.fake->regions[WORKER_AUTH], 5);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_HASH)], 5);
 	assert_int_equal(server.fake->regions[FAKE_AUTH(AUTH_CLERK)], 2);
-	assert_int_equal(server.fake->regions[WORKER_MAIL], 5);
+	assert_int_equal(server.fake->regions[WORKER_MAIL], 6);
 }
 
 static void
