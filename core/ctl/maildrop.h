@@ -6,5 +6,10 @@
 #include "ctl/ctl.h"
 
 int ctl_maildrop_index(struct ctl *c, int argc, char **argv);
+int ctl_maildrop_show(struct ctl *c, int argc, char **argv);
+int ctl_maildrop_convert(struct ctl *c, int argc, char **argv);
+int ctl_maildrop_expire(struct ctl *c, int argc, char **argv);
+int ctl_uidl_list(struct ctl *c, int argc, char **argv);
+int ctl_uidl_accept(struct ctl *c, int argc, char **argv);
 
 #endif

@@ -148,6 +148,25 @@ static const struct ctl_command commands[] = {
 	  "comes behind; nothing is changed where less than --min-share (95) of a hundred "
 	  "messages are here. --dry-run only says what would change.",
 	  ctl_migrate_import },
+	{ "maildrop show", "USER " DROPS_ONE_HOW,
+	  "Shows a maildrop: where it is, whose, its index and the lists of other servers, whether a "
+	  "session has it, its messages and octets.",
+	  ctl_maildrop_show },
+	{ "maildrop convert", "USER --to LOCATION [--switch [--backend NAME]] " DROPS_ONE_HOW,
+	  "Copies all messages into a new maildrop of another kind or in another place, with octets, "
+	  "order, UIDLs, time and whether they were seen, and compares both. The old one stays as it "
+	  "is. --switch: then stores the new location with the account.",
+	  ctl_maildrop_convert },
+	{ "maildrop expire", DROPS_MANY " [--dry-run] [--days N] " DROPS_MANY_HOW,
+	  "Removes messages that are older than their account allows (expire_days; --days for "
+	  "accounts that say nothing), and what is held for longer than hold_days. For cron.",
+	  ctl_maildrop_expire },
+	{ "uidl list", "USER " DROPS_ONE_HOW,
+	  "Lists number, UIDL and octets of each message, a tab between two.", ctl_uidl_list },
+	{ "uidl accept", "USER " DROPS_ONE_HOW,
+	  "Accepts the UIDLs as they come out now, where a session was refused because too many "
+	  "would be new: the user's clients will fetch those messages again.",
+	  ctl_uidl_accept },
 	{ "status", "[--json]",
 	  "Shows the running server: its generations and workers, with what each worker's sandbox "
 	  "holds.",
