@@ -132,11 +132,16 @@ struct foreign_key {
 	uint8_t kind; /* enum foreign_kind */
 	uint8_t class;
 	bool has_micros;
+	bool is_listed; /* in the old server's own list */
 	uint32_t number;
 	struct maildir_key key;
 };
 
 void foreign_key(const struct foreign *f, struct pst_str base, struct foreign_key *out);
 int foreign_key_compare(const struct foreign_key *a, const struct foreign_key *b);
+
+/* Whether a message that arrives goes before one that was listed before. One of which Dovecot's list
+ * says nothing any more, because Dovecot has just removed it, does not tell the place of others. */
+bool foreign_goes_before(const struct foreign_key *arrival, const struct foreign_key *listed);
 
 #endif

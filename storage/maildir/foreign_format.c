@@ -53,6 +53,7 @@ foreign_key(const struct foreign *f, struct pst_str base, struct foreign_key *ou
 	r = foreign_find(f, base);
 	if (r == NULL)
 		return;
+	out->is_listed = !r->is_ours;
 	out->class = (r->flags & FOREIGN_HAS_ORDER) != 0 ? CLASS_ORDERED : CLASS_NUMBERED;
 	out->number = out->class == CLASS_ORDERED ? r->order : r->uid;
 }
@@ -89,4 +90,13 @@ foreign_key_compare(const struct foreign_key *a, const struct foreign_key *b)
 	if (a->has_micros && b->has_micros && a->key.micros != b->key.micros)
 		return a->key.micros < b->key.micros ? -1 : 1;
 	return compare_names(a->key.base, b->key.base);
+}
+
+bool
+foreign_goes_before(const struct foreign_key *arrival, const struct foreign_key *listed)
+{
+	if (listed->kind == FOREIGN_DOVECOT && !listed->is_listed &&
+	    arrival->class != CLASS_UNLISTED)
+		return false;
+	return foreign_key_compare(arrival, listed) < 0;
 }

@@ -304,6 +304,14 @@ name_arrivals(struct listing *l, struct pst_err *err)
 	return 0;
 }
 
+static bool
+goes_before(const struct arrival *arrival, const struct arrival *listed)
+{
+	if (arrival->order != listed->order)
+		return arrival->order < listed->order;
+	return foreign_goes_before(&arrival->key, &listed->key);
+}
+
 /* What was listed stays in its order; arrivals go between, by their keys. */
 static int
 merge(struct listing *l, struct pst_err *err)
@@ -325,7 +333,7 @@ merge(struct listing *l, struct pst_err *err)
 			here.order = order_of(l, m.uidl);
 			foreign_key(&l->foreign, m.identity, &here.key);
 		}
-		while (next < l->arrival_count && compare_arrivals(&l->arrivals[next], &here) < 0)
+		while (next < l->arrival_count && goes_before(&l->arrivals[next], &here))
 			l->order[l->listed++] = l->arrivals[next++].id;
 		l->order[l->listed++] = i;
 	}
