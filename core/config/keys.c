@@ -258,6 +258,11 @@ static const struct pst_conf_key mail_keys[] = {
 	  "sessions", "Sessions with an open maildrop at the same time, over all mail workers." },
 	{ "max_bad_commands", PST_CONF_INT(struct mail_settings, max_bad_commands), "20", 1, 10000,
 	  "commands", "After so many commands that are none, after login, the session is ended." },
+	{ "surrogates", PST_CONF_BOOL(struct mail_settings, surrogates), "true", 0, 0, NULL,
+	  "Whether clients that did not say UTF8 (RFC 6856) are sent the header of a message in "
+	  "ASCII where it holds UTF-8 as it is: subject and names stay readable, and LIST says the "
+	  "octets of what is sent. Without it they are sent what is stored, as other servers do; "
+	  "then the sizes of such messages, too, are those that these showed." },
 	{ "spare_processes", PST_CONF_INT(struct mail_settings, spare_processes), "8", 1, 256,
 	  "processes",
 	  "With run_as = \"user\": processes that are kept ready for the next sessions." },

@@ -104,6 +104,7 @@ struct mail_settings {
 	int64_t takeover_after; /* so long */
 	int64_t max_sessions;
 	int64_t max_bad_commands;
+	bool surrogates;
 	int64_t spare_processes; /* run_as = "user": forked ahead */
 	int64_t max_processes;
 	int64_t first_uid, first_gid; /* run_as = "user": lower ids are refused */

@@ -57,6 +57,7 @@ struct mail {
 	uint32_t slot;
 	struct change_ring *changes; /* borrowed; may be NULL */
 	int notes;                   /* where NOTE_SESSION and NOTE_CHECK go, or -1 */
+	bool has_no_surrogates;      /* messages with UTF-8 in the header are sent as stored */
 	struct usage *usage;         /* borrowed; may be NULL: then accounts have no such limits */
 	uint64_t usage_owner;        /* this process, there */
 	struct holders *holders;     /* borrowed; may be NULL: then nobody gives way */
@@ -112,6 +113,8 @@ struct mail_start {
 	struct pst_str input;        /* what the client had sent behind its PASS */
 	bool read_only;              /* DELE is refused */
 	bool is_tls;                 /* for the history */
+	bool utf8;                   /* the client said UTF8 */
+	uint8_t language;            /* enum pop3_language */
 	uint32_t offered;            /* the mechanisms that were, for CAPA */
 
 	const struct pst_storage *storage;

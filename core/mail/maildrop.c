@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "pop3/stored.h"
 
 #define BITS MAILDROP_BITS
 
@@ -23,6 +24,10 @@ maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg
 {
 	*msg_out = (struct pst_message){ .size_octets = 0 }; /* a plugin may know fewer members */
 	d->storage->message(d->drop, msg - 1, msg_out);
+	if (d->is_raw)
+		msg_out->surrogate_octets = 0;
+	else if (msg_out->surrogate_octets != 0)
+		msg_out->size_octets = msg_out->surrogate_octets;
 }
 
 void
@@ -126,27 +131,6 @@ run_open(struct maildrop_job *job)
 		sum_up(d);
 }
 
-/* Where octet at of the message lies in the file, and how many of the want octets from there on lie
- * together. */
-static off_t
-find_octets(const struct pst_body *body, uint64_t at, size_t *want)
-{
-	uint64_t place = at; /* counted from the body's offset */
-	uint32_t i;
-
-	for (i = 0; i < body->gap_count; i++) {
-		const struct pst_gap *gap = &body->gaps[i];
-
-		if (place < gap->at) {
-			if (gap->at - place < *want)
-				*want = (size_t)(gap->at - place);
-			break;
-		}
-		place += gap->length;
-	}
-	return (off_t)(body->offset + place);
-}
-
 /* Fewer octets than wanted only at the end of the file. */
 static void
 run_read(struct maildrop_job *job)
@@ -154,19 +138,16 @@ run_read(struct maildrop_job *job)
 	if (job->want == 0)
 		return;
 	job->data = pst_realloc(NULL, job->want);
-	while (job->n < job->want) {
-		size_t want = job->want - job->n;
-		off_t from = find_octets(&job->body, job->at + job->n, &want);
-		ssize_t got = pread(job->body.fd, job->data + job->n, want, from);
+	job->rc = pop3_stored_read(&job->body, job->at, job->data, job->want, &job->n, &job->err);
+}
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			job->rc = pst_err_sys(&job->err, PST_E_TEMP, "read a message");
-		if (got <= 0)
-			return;
-		job->n += (size_t)got;
-	}
+static void
+run_read_head(struct maildrop_job *job)
+{
+	job->rc = pop3_head_read(&job->body, &job->head, &job->err);
+	if (job->rc == 0 && job->head.text.len == 0)
+		job->rc = pst_err_set(&job->err, PST_E_TEMP,
+		                      "the stored header is no longer the one that was listed");
 }
 
 static void
@@ -187,7 +168,10 @@ run_fetch(struct maildrop_job *job)
 	}
 	if (job->want > job->body.length)
 		job->want = (size_t)job->body.length;
-	run_read(job);
+	if (job->wants_surrogate)
+		run_read_head(job);
+	else
+		run_read(job);
 	if (job->rc != 0)
 		maildrop_release(&job->body);
 }
@@ -249,6 +233,7 @@ queue_job(struct maildrop_job *job, uv_loop_t *loop)
 void
 maildrop_job_free(struct maildrop_job *job)
 {
+	pop3_head_clear(&job->head);
 	free(job->data);
 	free(job->path);
 	free(job->user);
@@ -306,7 +291,10 @@ maildrop_fetch(struct maildrop *d, uv_loop_t *loop, uint32_t msg, size_t want, m
                void *arg)
 {
 	struct maildrop_job *job = new_job(d, MAILDROP_FETCH, done, arg);
+	struct pst_message m;
 
+	maildrop_message(d, msg, &m);
+	job->wants_surrogate = m.surrogate_octets != 0;
 	job->idx = msg - 1;
 	job->want = want;
 	return queue_job(job, loop);
@@ -344,7 +332,7 @@ maildrop_read_cached(struct maildrop *d, const struct pst_body *body, uint64_t a
 		return MAILDROP_MISS;
 	do { /* until a piece is not all there */
 		struct iovec iov = { out + got, want - got };
-		off_t from = find_octets(body, at + got, &iov.iov_len);
+		off_t from = pop3_stored_find(body, at + got, &iov.iov_len);
 
 		do {
 			n = preadv2(body->fd, &iov, 1, from, RWF_NOWAIT);

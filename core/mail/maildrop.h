@@ -13,6 +13,7 @@
 #include <postern/storage.h>
 
 #include "base/buf.h"
+#include "pop3/survey.h"
 
 /* What is done when it is closed, beside the removal of what is marked. Zero: nothing. */
 struct maildrop_closing {
@@ -37,6 +38,7 @@ struct maildrop {
 	uint64_t *seen;         /* likewise: those that were retrieved */
 	struct pst_str session; /* its id, for those who look for what was removed; borrowed */
 	struct maildrop_closing closing;
+	bool is_raw; /* messages are sent as stored: the client said UTF8, or so it is set */
 };
 
 enum maildrop_job_kind { MAILDROP_OPEN = 1, MAILDROP_FETCH, MAILDROP_READ, MAILDROP_CLOSE };
@@ -56,6 +58,7 @@ struct maildrop_job {
 	uint32_t removed;     /* CLOSE with commit */
 	const char *aside;    /* CLOSE: what else could not be done ("history"), or NULL */
 	struct pst_err aside_err;
+	struct pop3_head head; /* FETCH of a message with a surrogate: sent instead of data */
 	bool has_commit;
 
 	/* private */
@@ -65,6 +68,7 @@ struct maildrop_job {
 	uint32_t idx;
 	uint64_t at;
 	size_t want;
+	bool wants_surrogate;
 };
 
 typedef void maildrop_done(struct maildrop_job *job);
@@ -76,6 +80,8 @@ bool maildrop_is_marked(const struct maildrop *d, uint32_t msg);
 void maildrop_mark(struct maildrop *d, uint32_t msg); /* is not marked yet */
 void maildrop_unmark_all(struct maildrop *d);
 void maildrop_seen(struct maildrop *d, uint32_t msg); /* it was retrieved */
+
+/* size_octets are those that this client is sent; surrogate_octets are 0 where it gets no surrogate. */
 void maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg_out);
 
 /* Frees the marks. The maildrop itself is closed. */
@@ -91,7 +97,8 @@ bool maildrop_open_now(struct maildrop *d, const char *path, struct pst_str user
                        struct maildrop_job *job);
 bool maildrop_close_now(struct maildrop *d, bool commit, struct maildrop_job *job);
 
-/* Opens a message and reads up to want octets from its start. */
+/* Opens a message and reads up to want octets from its start; or its header alone, where it has
+ * a surrogate. */
 struct maildrop_job *maildrop_fetch(struct maildrop *d, uv_loop_t *loop, uint32_t msg, size_t want,
                                     maildrop_done *done, void *arg);
 

@@ -24,6 +24,7 @@ static void
 end_send(struct mail_session *s)
 {
 	s->send.is_active = false;
+	pop3_head_clear(&s->send.head);
 	maildrop_release(&s->send.body);
 }
 
@@ -164,10 +165,23 @@ take(struct mail_session *s, const char *p, size_t n)
 	pst_assert(in.n == 0 || t->tx.done);
 	s->has_body_unsent = true;
 	t->at += n - in.n;
-	if (t->at == t->body.length || t->tx.done)
+	if (t->at == t->length || t->tx.done)
 		finish(s);
 	else if (out->len >= MAIL_HIGH_WATER)
 		send_chunk(s, p, n, &before, body_at);
+}
+
+/* Where in the stored message it goes on. */
+static uint64_t
+stored_at(const struct mail_send *t)
+{
+	return t->at - t->head.text.len + t->head.stored;
+}
+
+static bool
+is_in_head(const struct mail_send *t)
+{
+	return t->at < t->head.text.len;
 }
 
 static void
@@ -176,14 +190,14 @@ fail_short(struct mail_session *s, size_t n)
 	struct pst_err err;
 
 	pst_err_set(&err, PST_E_TEMP, "stored message ends at octet %" PRIu64 " of %" PRIu64,
-	            s->send.at + n, s->send.body.length);
+	            stored_at(&s->send) + n, s->send.body.length);
 	fail(s, &err);
 }
 
 static size_t
 wanted(const struct mail_send *t)
 {
-	uint64_t left = t->body.length - t->at;
+	uint64_t left = (is_in_head(t) ? t->head.text.len : t->length) - t->at;
 
 	return left < t->chunk ? (size_t)left : t->chunk;
 }
@@ -196,15 +210,27 @@ take_nothing(struct mail_session *s)
 	finish(s);
 }
 
+/* The message is open. */
+static void
+take_body(struct mail_send *t, struct maildrop_job *job)
+{
+	t->body = job->body;
+	t->head = job->head;
+	job->head = (struct pop3_head){ .stored = 0 }; /* it is ours now */
+	t->length = t->head.text.len + t->body.length - t->head.stored;
+}
+
 void
 mail_send_fetched(struct mail_session *s, struct maildrop_job *job)
 {
 	struct mail_send *t = &s->send;
 
 	if (job->kind == MAILDROP_FETCH && job->rc == 0)
-		t->body = job->body;
+		take_body(t, job);
 	if (job->rc != 0)
 		fail(s, &job->err);
+	else if (is_in_head(t))
+		take(s, t->head.text.data, wanted(t));
 	else if (job->n < wanted(t))
 		fail_short(s, job->n);
 	else if (job->n == 0)
@@ -220,11 +246,16 @@ mail_send_step(struct mail_session *s)
 	size_t want = wanted(t), n = 0;
 	struct pst_err err;
 
+	if (is_in_head(t)) {
+		take(s, t->head.text.data + t->at, want);
+		return;
+	}
 	if (want == 0) {
 		take_nothing(s);
 		return;
 	}
-	switch (maildrop_read_cached(&s->drop, &t->body, t->at, s->mail->file, want, &n, &err)) {
+	switch (maildrop_read_cached(&s->drop, &t->body, stored_at(t), s->mail->file, want, &n,
+	                             &err)) {
 	case MAILDROP_HIT:
 		if (n > 0 && (t->at > 0 || n == want)) {
 			take(s, s->mail->file, n);
@@ -240,8 +271,8 @@ mail_send_step(struct mail_session *s)
 		fail(s, &err);
 		return;
 	}
-	s->job = maildrop_read(&s->drop, s->mail->loop, &t->body, t->at, want, mail_session_on_job,
-	                       s);
+	s->job = maildrop_read(&s->drop, s->mail->loop, &t->body, stored_at(t), want,
+	                       mail_session_on_job, s);
 }
 
 int
@@ -260,11 +291,12 @@ mail_send_start(struct mail_session *s, uint32_t msg, bool is_top, uint64_t line
 	else
 		pop3_body_retr(&t->tx);
 	s->mail->spent += MESSAGE_COSTS;
-	if (!s->drop.has_no_cache_read) {
+	if (!s->drop.has_no_cache_read && m.surrogate_octets == 0) {
 		switch (s->drop.storage->fetch(s->drop.drop, msg - 1, PST_FETCH_NOWAIT, &t->body,
 		                               err)) {
 		case PST_FETCH_OK:
 			t->is_active = true;
+			t->length = t->body.length;
 			return 0;
 		case PST_FETCH_ERROR:
 			t->body.fd = -1;

@@ -403,6 +403,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->fd = how->fd;
 	s->is_read_only = how->read_only;
 	s->is_tls = how->is_tls;
+	s->drop.is_raw = how->utf8 || m->has_no_surrogates;
 	s->offered = how->offered;
 	s->phase = MAIL_OPENING;
 	s->drop.storage = how->storage;

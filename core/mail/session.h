@@ -42,8 +42,11 @@ struct mail_send {
 	uint32_t msg;
 	size_t reply_at; /* where the reply starts in mail->out */
 	size_t chunk;
-	uint64_t at; /* octets of the stored message that are done */
+	/* What is sent are the octets of head's text, if it has one, then those of the stored message
+	 * that it does not stand for: length in all, at of them done. */
+	uint64_t at, length;
 	uint64_t size_octets;
+	struct pop3_head head;
 	struct pst_body body; /* fd is -1 while it is not open */
 	struct pop3_body tx;
 };
