@@ -19,7 +19,7 @@ pst_buf_clear(struct pst_buf *b)
 	if (b->data != NULL)
 		explicit_bzero(b->data, b->cap);
 	free(b->data);
-	*b = (struct pst_buf){ .max = b->max };
+	*b = (struct pst_buf){ .max = b->max, .language = b->language };
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <postern/attr.h>
 #include <postern/err.h>
@@ -17,6 +18,8 @@
 struct pst_buf {
 	char *data;
 	size_t len, cap, max; /* len <= cap <= max */
+	/* Of the replies that pop3/reply.h adds; set by whose turn it is, the buffer does not look. */
+	uint8_t language;
 };
 
 /* An empty buffer that will never hold more than max octets. */

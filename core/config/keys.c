@@ -57,6 +57,11 @@ static const struct pst_conf_key server_keys[] = {
 	  "How many sets of workers may run at the same time: each reload begins one, and the "
 	  "earlier ones serve their sessions to the end. A further reload ends the oldest at "
 	  "once." },
+	{ "language", PST_CONF_CHOICE(struct server_settings, language), "i-default", 0, 0,
+	  "i-default|en|de",
+	  "The language of replies for clients that leave the choice to the server (LANG *, RFC "
+	  "6856). i-default: English in ASCII, which is also what a client gets that asks for "
+	  "none." },
 	{ .key = NULL },
 };
 

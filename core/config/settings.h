@@ -36,6 +36,7 @@ struct server_settings {
 	int64_t drain_timeout;
 	int64_t sandbox; /* enum sandbox_mode */
 	int64_t max_generations;
+	int64_t language; /* enum pop3_language */
 };
 
 struct log_settings {

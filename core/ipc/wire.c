@@ -101,6 +101,8 @@ static const struct field handoff[] = {
 	STR(wire_handoff, input, WIRE_INPUT),
 	U32(wire_handoff, offered),
 	BOOL(wire_handoff, tls),
+	BOOL(wire_handoff, utf8),
+	U8(wire_handoff, language),
 	END,
 };
 

@@ -113,6 +113,8 @@ struct wire_handoff {
 	struct pst_str input;
 	uint32_t offered; /* the mechanisms that were (credentials/mechanism.h): for CAPA */
 	bool tls;         /* the descriptor is a relay: octets sent on it are encrypted by login */
+	bool utf8;        /* the client said UTF8 */
+	uint8_t language; /* enum pop3_language */
 };
 
 enum wire_order {

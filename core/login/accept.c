@@ -77,6 +77,7 @@ turn_away(const struct listener *li, int fd, enum pst_err_kind kind, const char 
 
 	pst_err_set(&why, kind, "%s", text);
 	pst_buf_reset(&l->reply);
+	l->reply.language = POP3_DEFAULT;
 	(void)pop3_reply_err(&l->reply, &why, text[0] == '\0' ? NULL : text, &err);
 	if (li->settings->tls != TLS_IMPLICIT)
 		(void)send(fd, l->reply.data, l->reply.len, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -142,6 +142,7 @@ greet(struct client *c)
 	c->phase = PHASE_DIALOG;
 	dialog_greeting(&c->dialog, challenge);
 	pst_buf_reset(&l->reply);
+	l->reply.language = POP3_DEFAULT;
 	(void)pop3_reply_ok(&l->reply, &err, "%s%s", l->env->settings->login.greeting, challenge);
 	client_settle(c, client_send(c, pst_buf_view(&l->reply)), DIALOG_MORE);
 }
@@ -496,6 +497,7 @@ client_shut_down(struct client *c)
 		}
 		pst_err_set(&why, PST_E_TEMP, "server is going down");
 		pst_buf_reset(&l->reply);
+		l->reply.language = c->dialog.language;
 		(void)pop3_reply_err(&l->reply, &why, why.text, &err);
 		(void)client_send(c, pst_buf_view(&l->reply));
 		client_close(c);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "credentials/base64.h"
 #include "pop3/command.h"
+#include "pop3/language.h"
 #include "pop3/reply.h"
 
 #define OUT_HIGH 8192       /* replies that wait before more commands are looked at */
@@ -62,6 +63,10 @@ dialog_tls(struct dialog *d, const struct mechanism_facts *facts)
 	d->may_pass = false;
 	d->is_asked = false;
 	d->is_skipping = false;
+	/* Clients must not say UTF8 before STLS (RFC 6856 section 2); where one did, somebody else may
+	 * have. */
+	d->has_utf8 = false;
+	d->language = POP3_DEFAULT;
 }
 
 /* ---- What is offered ---- */
@@ -271,10 +276,32 @@ cmd_quit(void *session, const struct pop3_args *args, struct pst_err *err)
 	return pop3_reply_ok(d->out, err, "goodbye");
 }
 
+static int
+cmd_utf8(void *session, const struct pop3_args *args, struct pst_err *err)
+{
+	struct dialog *d = session;
+
+	(void)args;
+	d->has_utf8 = true;
+	if (d->language == POP3_DEFAULT)
+		d->language = POP3_ENGLISH;
+	d->out->language = d->language;
+	return pop3_reply_ok(d->out, err, "UTF-8 it is");
+}
+
+static int
+cmd_lang(void *session, const struct pop3_args *args, struct pst_err *err)
+{
+	struct dialog *d = session;
+
+	return pop3_reply_lang(d->out, args->text, (enum pop3_language)d->rules->language,
+	                       &d->language, err);
+}
+
 static pop3_handler *const handlers[POP3_VERBS] = {
 	[POP3_CAPA] = cmd_capa, [POP3_STLS] = cmd_stls, [POP3_USER] = cmd_user,
 	[POP3_PASS] = cmd_pass, [POP3_APOP] = cmd_apop, [POP3_SASL_AUTH] = cmd_auth,
-	[POP3_QUIT] = cmd_quit,
+	[POP3_QUIT] = cmd_quit, [POP3_UTF8] = cmd_utf8, [POP3_LANG] = cmd_lang,
 };
 
 /* The one place where an error becomes a reply. Each counts: nothing that a client gets wrong can go
@@ -388,6 +415,7 @@ enum dialog_step
 dialog_feed(struct dialog *d, struct pst_str *in, struct pst_buf *out)
 {
 	d->out = out;
+	out->language = d->language;
 	d->step = DIALOG_MORE;
 	d->had_line = false;
 	while (d->step == DIALOG_MORE) {
@@ -453,6 +481,7 @@ dialog_failed(struct dialog *d, const struct pst_err *why, const char *text, str
 	struct pst_err err;
 	bool is_last;
 
+	out->language = d->language;
 	dialog_forget_attempt(d);
 	d->is_asked = false;
 	/* Whatever the reason: many attempts in one connection are no user's. */

@@ -27,6 +27,7 @@ struct dialog_rules {
 	bool can_stls;
 	int64_t max_bad_commands;
 	int64_t max_auth_failures;
+	uint8_t language; /* enum pop3_language that LANG * asks for */
 };
 
 struct dialog {
@@ -41,6 +42,8 @@ struct dialog {
 	uint16_t auth_failures;
 	struct mechanism_facts facts;
 	uint8_t step;     /* private */
+	uint8_t language; /* enum pop3_language */
+	bool has_utf8;    /* UTF8 was said */
 	bool may_pass;    /* USER was taken, PASS may come */
 	bool is_asked;    /* the next line answers the challenge of an auth worker */
 	bool is_skipping; /* the rest of a line that was too long */

@@ -268,6 +268,8 @@ pass_on(struct client *c, const struct wire_auth_reply *reply, struct pst_str in
 		.input = input,
 		.offered = dialog_offer(&c->dialog),
 		.tls = c->tls != NULL,
+		.utf8 = c->dialog.has_utf8,
+		.language = c->dialog.language,
 	};
 	size_t n = wire_handoff_encode(&m, l->env->incarnation, ++l->request, l->message);
 

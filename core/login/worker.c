@@ -254,6 +254,7 @@ make_listeners(struct login *l)
 			.can_stls = li->settings->tls == TLS_STLS,
 			.max_bad_commands = s->login.max_bad_commands,
 			.max_auth_failures = s->login.max_auth_failures,
+			.language = (uint8_t)s->server.language,
 		};
 	}
 }

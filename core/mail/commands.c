@@ -132,11 +132,30 @@ cmd_rset(void *session, const struct pop3_args *a, struct pst_err *err)
 	                     s->drop.count, s->drop.octets);
 }
 
+/* Too late (RFC 6856 section 2), but Outlook says it: what was listed stays as it was listed. */
+static int
+cmd_utf8(void *session, const struct pop3_args *a, struct pst_err *err)
+{
+	struct mail_session *s = session;
+
+	(void)a;
+	return pop3_reply_ok(&s->mail->out, err, "%s", "");
+}
+
+static int
+cmd_lang(void *session, const struct pop3_args *a, struct pst_err *err)
+{
+	struct mail_session *s = session;
+
+	return pop3_reply_lang(&s->mail->out, a->text, (enum pop3_language)s->mail->language,
+	                       &s->language, err);
+}
+
 static pop3_handler *const handlers[POP3_VERBS] = {
 	[POP3_CAPA] = cmd_capa, [POP3_QUIT] = cmd_quit, [POP3_STAT] = cmd_stat,
 	[POP3_LIST] = cmd_list, [POP3_RETR] = cmd_retr, [POP3_DELE] = cmd_dele,
 	[POP3_NOOP] = cmd_noop, [POP3_RSET] = cmd_rset, [POP3_TOP] = cmd_top,
-	[POP3_UIDL] = cmd_uidl,
+	[POP3_UIDL] = cmd_uidl, [POP3_UTF8] = cmd_utf8, [POP3_LANG] = cmd_lang,
 };
 
 static bool

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plugin/registry.h"
+#include "pop3/language.h"
 
 struct handoff_desk {
 	struct ticket_desk *tickets;
@@ -93,6 +94,8 @@ describe(const struct handoff *h)
 		.ticket = h->is_good ? &h->ticket : NULL,
 		.offered = h->wire.offered,
 		.read_only = h->is_good && h->ticket.read_only,
+		.utf8 = h->wire.utf8,
+		.language = h->wire.language < POP3_LANGUAGES ? h->wire.language : POP3_DEFAULT,
 	};
 }
 

@@ -57,6 +57,7 @@ struct mail {
 	uint32_t slot;
 	struct change_ring *changes; /* borrowed; may be NULL */
 	int notes;                   /* where NOTE_SESSION and NOTE_CHECK go, or -1 */
+	uint8_t language;            /* enum pop3_language that LANG * asks for */
 	bool has_no_surrogates;      /* messages with UTF-8 in the header are sent as stored */
 	struct usage *usage;         /* borrowed; may be NULL: then accounts have no such limits */
 	uint64_t usage_owner;        /* this process, there */

@@ -208,6 +208,7 @@ open_loop(struct server *sv)
 	sv->mail.changes = env->changes;
 	sv->mail.changes_at = changes_now(env->changes);
 	sv->mail.notes = env->mail_notes;
+	sv->mail.language = (uint8_t)env->settings->server.language;
 	sv->mail.has_no_surrogates = !set->surrogates;
 	sv->mail.usage = env->usage;
 	sv->mail.usage_owner = usage_owner(env->generation, env->slot);

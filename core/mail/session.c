@@ -405,6 +405,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->is_tls = how->is_tls;
 	s->drop.is_raw = how->utf8 || m->has_no_surrogates;
 	s->offered = how->offered;
+	s->language = how->language;
 	s->phase = MAIL_OPENING;
 	s->drop.storage = how->storage;
 	s->drop.self = how->storage_self;

@@ -86,6 +86,7 @@ struct mail_session {
 	bool wants_notes;
 	bool is_read_only; /* nothing may be deleted */
 	bool is_tls;
+	uint8_t language; /* enum pop3_language */
 	uint32_t offered; /* mechanisms (credentials/mechanism.h) */
 
 	struct pst_str view; /* in a turn: the input not yet looked at */

@@ -108,6 +108,7 @@ mail_turn_begin(struct mail_session *s)
 
 	pst_assert(m->out.len == 0);
 	m->spent = 0;
+	m->out.language = s->language;
 	if (m->self != NULL)
 		slot_doing(m->self, pst_str_c(s->doing));
 }

@@ -24,6 +24,18 @@ const struct pop3_command pop3_commands[POP3_VERBS] = {
 	[POP3_RSET] = { "RSET", POP3_TRANS, { ARG_END }, NULL, "1939 section 5" },
 	[POP3_TOP] = { "TOP", POP3_TRANS, { ARG_MSG, ARG_LINES }, "TOP", "1939 section 7" },
 	[POP3_UIDL] = { "UIDL", POP3_TRANS, { ARG_OPT_MSG }, "UIDL", "1939 section 7" },
+	/* Outlook says it after login, too; there it does nothing. USER: names and passwords may be
+	 * UTF-8, whether or not it was said. */
+	[POP3_UTF8] = { "UTF8",
+	                POP3_AUTH | POP3_TRANS,
+	                { ARG_END },
+	                "UTF8 USER",
+	                "6856 section 2" },
+	[POP3_LANG] = { "LANG",
+	                POP3_AUTH | POP3_TRANS,
+	                { ARG_OPT_WORD },
+	                "LANG",
+	                "6856 section 3" },
 };
 
 static struct pst_str

@@ -36,6 +36,8 @@ enum pop3_verb {
 	POP3_RSET,
 	POP3_TOP,
 	POP3_UIDL,
+	POP3_UTF8,
+	POP3_LANG,
 	POP3_VERBS
 };
 

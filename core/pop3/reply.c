@@ -10,17 +10,37 @@
 
 #define REPLY_MAX 512 /* octets with CRLF, RFC 1939 section 3 */
 
+/* Puts the text, from octet text_at on, into the buffer's language. Returns the line's octets. */
+static size_t
+translate(const struct pst_buf *out, char *line, size_t n, size_t text_at)
+{
+	char text[REPLY_MAX];
+	const size_t room = REPLY_MAX - 2 - text_at;
+	size_t octets;
+
+	if (n <= text_at)
+		return n;
+	octets = pop3_translate((enum pop3_language)out->language,
+	                        (struct pst_str){ line + text_at, n - text_at }, text, room);
+	if (octets == 0)
+		return n;
+	memcpy(line + text_at, text, octets);
+	return text_at + octets;
+}
+
 /* Cuts a line that is too long, makes its text harmless from octet text_at on, adds CRLF. */
 static int
 finish_line(struct pst_buf *out, char *line, size_t n, size_t text_at, struct pst_err *err)
 {
+	const bool is_ascii = out->language == POP3_DEFAULT;
 	size_t i;
 
 	if (n > REPLY_MAX - 2)
-		n = REPLY_MAX - 2;
+		n = pop3_whole_characters(line, REPLY_MAX - 2);
+	n = translate(out, line, n, text_at);
 	for (i = text_at; i < n; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f ||
-		    (i == text_at && line[i] == '['))
+		    (i == text_at && line[i] == '[') || (is_ascii && (line[i] & 0x80) != 0))
 			line[i] = '?';
 	while (n > 0 && line[n - 1] == ' ')
 		n--;
@@ -87,6 +107,42 @@ pop3_reply_code(struct pst_buf *out, const char *code, const char *text, struct 
 
 	pst_assert(text_at > 0 && text_at < REPLY_MAX / 2);
 	n = snprintf(line + text_at, sizeof(line) - (size_t)text_at, "%s", text);
+	return finish_line(out, line, (size_t)text_at + (size_t)n, (size_t)text_at, err);
+}
+
+static int
+list_languages(struct pst_buf *out, struct pst_err *err)
+{
+	size_t i, before = out->len;
+
+	if (pop3_reply_ok(out, err, "language listing follows") != 0)
+		return -1;
+	for (i = 0; i < POP3_LANGUAGES; i++)
+		if (pst_buf_addf(out, err, "%s %s\r\n", pop3_languages[i].tag,
+		                 pop3_languages[i].name) != 0)
+			break;
+	if (i == POP3_LANGUAGES && pst_buf_add(out, PST_LIT(".\r\n"), err) == 0)
+		return 0;
+	out->len = before; /* all of it or nothing */
+	return -1;
+}
+
+int
+pop3_reply_lang(struct pst_buf *out, struct pst_str range, enum pop3_language preferred,
+                uint8_t *language, struct pst_err *err)
+{
+	char line[REPLY_MAX + 1];
+	enum pop3_language found;
+	int text_at, n;
+
+	if (range.p == NULL)
+		return list_languages(out, err);
+	if (!pop3_language_find(range, preferred, &found))
+		return pst_err_set(err, PST_E_CLIENT, "no such language");
+	*language = (uint8_t)found;
+	out->language = *language;
+	text_at = snprintf(line, sizeof(line), "+OK %s ", pop3_languages[found].tag);
+	n = snprintf(line + text_at, sizeof(line) - (size_t)text_at, "language changed");
 	return finish_line(out, line, (size_t)text_at + (size_t)n, (size_t)text_at, err);
 }
 

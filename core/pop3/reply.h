@@ -10,6 +10,10 @@
 
 #include "base/buf.h"
 #include "pop3/command.h"
+#include "pop3/language.h"
+
+/* Texts are given in English; the client sees them in the language of out (pop3/language.h), and
+ * octets beyond ASCII only where it asked for a language or for UTF-8. */
 
 /* "+OK text" with CRLF. Control characters of the text become '?', a '[' at its front is not let
  * through (RFC 2449 section 8). -1: out is full (PST_E_LIMIT). */
@@ -23,6 +27,11 @@ int pop3_reply_err(struct pst_buf *out, const struct pst_err *why, const char *t
 
 /* "-ERR [CODE] text" for a code that no kind of error has. */
 int pop3_reply_code(struct pst_buf *out, const char *code, const char *text, struct pst_err *err);
+
+/* LANG with its argument, or without (p is NULL): the list, or the change. *language is the session's,
+ * and becomes out's too. -1: PST_E_CLIENT, there is no such language; nothing has changed. */
+int pop3_reply_lang(struct pst_buf *out, struct pst_str range, enum pop3_language preferred,
+                    uint8_t *language, struct pst_err *err);
 
 /* What is true right now, so that CAPA shows only that. After login USER and SASL are announced as they
  * were before it (RFC 2449 section 6.3, RFC 5034 section 3). */

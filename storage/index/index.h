@@ -80,7 +80,7 @@ struct index_message {
 	struct pst_str identity; /* the first octets of name */
 	struct pst_str uidl;
 	unsigned flags;
-	uint64_t print; /* of its octets: index_print; 0: not known, or not loaded */
+	uint64_t print;            /* of its octets: index_print; 0: not known, or not loaded */
 	uint64_t surrogate_octets; /* as in struct pst_message; 0: none */
 	uint8_t surrogate_rules;   /* that they were counted by; 0: never, by an older program */
 };

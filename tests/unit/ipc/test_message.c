@@ -75,6 +75,8 @@ static const struct wire_handoff handoff = {
 	.ticket = { "tt\0t", 4 },
 	.input = { "STAT\r\nLIST\r\n", 12 },
 	.tls = true,
+	.utf8 = true,
+	.language = 2,
 };
 static const struct wire_order_msg order = { ORDER_CHANGED, 77, { "alice@example.test", 18 } };
 static const struct wire_chain_request chain_request = { { "mail.example.test", 17 }, 2, 5 };
@@ -208,6 +210,8 @@ test_auth_reply_and_handoff_come_back_as_they_were(void **state)
 	assert_str(h.ticket, handoff.ticket);
 	assert_str(h.input, handoff.input);
 	assert_true(h.tls);
+	assert_true(h.utf8);
+	assert_int_equal(h.language, 2);
 }
 
 static void

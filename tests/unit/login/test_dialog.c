@@ -173,7 +173,7 @@ test_capa_shows_what_is_true_now(void **state)
 	static const char *const stls_and_login[] = { "\r\nSTLS\r\n", "\r\nUSER\r\n",
 		                                      "\r\nSASL PLAIN LOGIN\r\n", NULL };
 	static const char *const stls[] = { "\r\nSTLS\r\n", NULL };
-	static const char *const no_login[] = { "USER", "SASL", "IMPLEMENTATION", NULL };
+	static const char *const no_login[] = { "\r\nUSER\r\n", "SASL", "IMPLEMENTATION", NULL };
 	static const char *const no_stls[] = { "STLS", "IMPLEMENTATION", "APOP", NULL };
 	static const char *const nothing[] = { "IMPLEMENTATION", NULL };
 

@@ -473,7 +473,7 @@ test_a_login_that_is_too_early_is_told_so(void **state)
 	ticket.min_poll_ms = 59001;
 	greet(h);
 	harness_say(h, "CAPA",
-	            "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
+	            "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\nUTF8 USER\r\nLANG\r\n"
 	            "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 	            "LOGIN-DELAY 60\r\nIMPLEMENTATION Postern\r\n.\r\n");
 	harness_say(h, "QUIT", "+OK");

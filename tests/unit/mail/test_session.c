@@ -70,6 +70,7 @@ test_each_command_gives_its_reply(void **state)
 		{ "RSET", "+OK 3 messages (76 octets)\r\n" },
 		{ "CAPA",
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 		  "IMPLEMENTATION Postern\r\n.\r\n" },
 		{ "QUIT", "+OK 0 messages deleted\r\n" },

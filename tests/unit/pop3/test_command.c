@@ -26,7 +26,7 @@ note(void *session, const struct pop3_args *args, struct pst_err *err)
 }
 
 static pop3_handler *const all[POP3_VERBS] = {
-	note, note, note, note, note, note, note, note, note, note, note, note, note, note, note,
+	[0 ... POP3_VERBS - 1] = note,
 };
 
 static bool

@@ -140,13 +140,16 @@ test_capa_shows_what_is_true(void **state)
 		const char *sent;
 	} rows[] = {
 		{ { POP3_AUTH, true, false, "", NULL, 0 }, /* before TLS, no cleartext login */
-		  "+OK capability list follows\r\nSTLS\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
+		  "+OK capability list follows\r\nSTLS\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\nRESP-CODES\r\n"
 		  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
 		{ { POP3_AUTH, false, true, "PLAIN LOGIN", NULL, 0 }, /* in TLS */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
 		{ { POP3_TRANS, false, true, "PLAIN LOGIN", "Postern", 600 }, /* after login */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 		  "LOGIN-DELAY 600\r\nIMPLEMENTATION Postern\r\n.\r\n" },
 	};
