@@ -88,4 +88,8 @@ int sql_notes(void *self, const struct pst_auth_note *notes, size_t n, struct ps
 enum pst_auth_result sql_rehash(void *self, struct pst_str name, struct pst_str old_credential,
                                 struct pst_str new_credential, struct pst_err *err);
 
+/* ---- lease.c ---- */
+int sql_lease(void *self, struct pst_auth_lease *leases, size_t n, struct pst_err *err);
+int sql_lease_end(void *self, const struct pst_auth_lease *leases, size_t n, struct pst_err *err);
+
 #endif

@@ -11,6 +11,7 @@ static const char *const param_names[SQL_PARAMS] = {
 	"enabled",    "reason",     "pop3_enabled", "allow_nets", "max_sessions", "min_poll",
 	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "unset",
 	"at",         "mechanism",  "retrieved",    "deleted",    "octets",       "seconds",
+	"holder",     "taker",
 };
 
 struct scan {

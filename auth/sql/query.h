@@ -41,6 +41,8 @@ enum sql_param {
 	SQL_DELETED,
 	SQL_OCTETS,
 	SQL_SECONDS,
+	SQL_HOLDER, /* of a lease */
+	SQL_TAKER,
 	SQL_PARAMS
 };
 
@@ -72,6 +74,8 @@ enum sql_id {
 	SQL_ID_USER_SHOW,
 	SQL_ID_DOMAIN_SHOW,
 	SQL_ID_USER_SET,
+	SQL_ID_LEASE,
+	SQL_ID_LEASE_END,
 	SQL_ID_LOOKUP_1, /* for tables of the first version */
 	SQL_ID_USER_INSERT_1,
 	SQL_IDS

@@ -62,6 +62,12 @@ static const struct kind kinds[SQL_IDS] = {
 	                      .allowed = SQL_NAME | SQL_CONTRACT | SQL_BIT(SQL_MAILDROP) |
 	                                 SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_UNSET),
 	                      .goes_with_lookup = true, .def = SQL_USER_SET, .old = SQL_IDS },
+	[SQL_ID_LEASE] = { "lease_query", TEXT(lease),
+	                   .allowed = SQL_BIT(SQL_MAILDROP) | SQL_BIT(SQL_HOLDER) |
+	                              SQL_BIT(SQL_TAKER) | SQL_BIT(SQL_SECONDS) },
+	[SQL_ID_LEASE_END] = { "lease_end_query", TEXT(lease_end),
+	                       .allowed = SQL_BIT(SQL_MAILDROP) | SQL_BIT(SQL_HOLDER) |
+	                                  SQL_BIT(SQL_TAKER) },
 	[SQL_ID_LOOKUP_1] = { "lookup_query", .allowed = SQL_ASKER, .is_read = true,
 	                      .fixed = SQL_LOOKUP_1 },
 	[SQL_ID_USER_INSERT_1] = { "user_insert", .allowed = INSERTED, .fixed = SQL_USER_INSERT_1 },
@@ -309,7 +315,7 @@ watch_read(void *self, void (*changed)(void *arg, const struct pst_auth_change *
 	.user_passwd = sql_user_passwd, .user_enable = sql_user_enable,                            \
 	.user_delete = sql_user_delete, .user_list = sql_user_list, .probe = sql_probe,            \
 	.user_show = sql_user_show, .user_set = sql_user_set, .create = sql_create,                \
-	.rehash = sql_rehash, .notes = sql_notes
+	.rehash = sql_rehash, .notes = sql_notes, .lease = sql_lease, .lease_end = sql_lease_end
 
 const struct pst_auth sql_auth = { SQL_AUTH };
 const struct pst_auth sql_auth_watching = { SQL_AUTH, .watch_fd = watch_fd,

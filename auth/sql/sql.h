@@ -18,6 +18,7 @@ struct sql_texts {
 	const char *user_rehash;
 	const char *login_note, *app_note, *session_note;
 	const char *user_show, *domain_show, *user_set;
+	const char *lease, *lease_end;
 };
 
 #define SQL_DOC_OWN                                                                                \
@@ -104,6 +105,18 @@ struct sql_texts {
 	                ":user, :local_part, :domain, those of the account as in user_insert, NULL " \
 	                "for what is to stay as it is, and :unset, the names of those that are to "  \
 	                "become NULL, each between spaces (empty: none)." SQL_DOC_OWN)
+
+/* The rows of those whose default is for one database alone: by its clock. */
+#define SQL_LEASE_KEYS(conf, at, def_take, def_end)                                                 \
+	SQL_KEY(conf, at, "lease_query", lease, def_take,                                           \
+	        "Takes a maildrop's lease, or keeps it (see mail.locks). It must change one row "   \
+	        "where nobody else has the lease now, by the database's clock, and none where "     \
+	        "somebody has. Parameters: :maildrop (the location), :holder (mail.lease_holder), " \
+	        ":taker (the session's id; empty: the lease is to hold longer, and the taker "      \
+	        "stays), :seconds (from now)."),                                                    \
+		SQL_KEY(conf, at, "lease_end_query", lease_end, def_end,                            \
+	                "Gives a lease back, if no other session has taken it since. Parameters: "  \
+	                ":maildrop, :holder, :taker.")
 
 /* Whether the queries' parameters are known: for the plugin's check. No side effects. */
 int sql_check(const struct sql_texts *texts, char mark, struct pst_err *err);

@@ -16,6 +16,7 @@ static const struct pst_conf_key keys[] = {
 	  "for server.auth_user as well. `posternctl user add` makes a file that is not there; a "
 	  "file that is replaced is taken up at the next login." },
 	SQL_KEYS(struct sqlite_conf, sql),
+	SQL_LEASE_KEYS(struct sqlite_conf, sql, "", ""),
 	{ .key = NULL },
 };
 

@@ -109,6 +109,14 @@ CREATE TABLE IF NOT EXISTS activity (
 		ON UPDATE CASCADE ON DELETE CASCADE
 );
 
+-- Which of several servers with the same mail may open a maildrop (mail.locks = "lease"), and until when.
+CREATE TABLE IF NOT EXISTS leases (
+	maildrop TEXT NOT NULL PRIMARY KEY,  -- its location
+	holder TEXT NOT NULL,  -- mail.lease_holder of the server
+	taker TEXT NOT NULL,  -- the id of the session that came last
+	until TIMESTAMPTZ NOT NULL
+);
+
 -- What changes is told to the server at once (NOTIFY postern), which then looks again at sessions that
 -- are open: 'user NAME', 'domain NAME' or, of anybody, 'all'. Nobody hears of a transaction that fails.
 CREATE OR REPLACE FUNCTION postern_tell(what TEXT, local_part TEXT, domain TEXT) RETURNS void

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include "authn/leases.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -63,12 +64,17 @@ welcome(struct request *r)
 		.expire_days = record->expire_days,
 		.hold_days = record->hold_days,
 	};
+	struct pst_err err;
 	size_t n;
 
 	if (answer->is_app) {
 		ticket.app = record->app_label;
 		if (ticket.app.n > WIRE_TEXT)
 			ticket.app.n = WIRE_TEXT;
+	}
+	if (leases_take(r, &ticket.leased_ms, &err) != 0) {
+		answer_refuse(r, err.kind, "");
+		return;
 	}
 	if (r->master.whole.n > 0)
 		make_masters(r, &ticket);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "authn/leases.h"
 #include "authn/news.h"
 #include "authn/notes.h"
 #include "base/clock.h"
@@ -29,6 +30,7 @@ struct clerk {
 	struct chain *chain;
 	struct notes *notes;
 	struct news *news;
+	struct leases *leases;
 	bool stop;
 	bool is_orphan; /* the master is gone */
 	uint64_t refused;
@@ -85,6 +87,12 @@ complain(struct clerk *c, const char *from, const char *reason)
 	c->complained_ms = now_ms;
 }
 
+static bool
+is_lease(uint8_t kind)
+{
+	return kind == NOTE_LEASE || kind == NOTE_LEASE_END;
+}
+
 /* Auth workers say who logged in and whose password is to be stored anew, mail workers what a
  * session did: neither says what is the other's to say. */
 static bool
@@ -92,7 +100,7 @@ may_say(int at, uint8_t kind)
 {
 	if (at == AT_AUTH_NOTES)
 		return kind == NOTE_LOGIN || kind == NOTE_REHASH;
-	return kind == NOTE_SESSION || kind == NOTE_CHECK;
+	return kind == NOTE_SESSION || kind == NOTE_CHECK || is_lease(kind);
 }
 
 static void
@@ -109,7 +117,8 @@ take_note(struct clerk *c, int at, struct pst_str data)
 		complain(c, from, "it may not send this kind of note");
 	else if (note.kind == NOTE_CHECK)
 		news_check(c->news, note.user, note.remote_ip);
-	else if (!notes_add(c->notes, &note, pst_now_ms()))
+	else if (is_lease(note.kind) ? !leases_add(c->leases, &note)
+	                             : !notes_add(c->notes, &note, pst_now_ms()))
 		complain(c, from, "a note of no backend or user");
 }
 
@@ -136,7 +145,9 @@ static int
 time_left(const struct clerk *c)
 {
 	const int64_t notes = notes_due(c->notes), news = news_due(c->news);
-	const int64_t due = notes < news ? notes : news;
+	const int64_t leases = leases_due(c->leases);
+	const int64_t first = notes < news ? notes : news;
+	const int64_t due = leases < first ? leases : first;
 	const int64_t now_ms = pst_now_ms();
 
 	if (due == INT64_MAX)
@@ -177,6 +188,7 @@ close_books(struct clerk *c)
 {
 	(void)take_notes(c, AT_AUTH_NOTES, LAST_TURNS * TURN);
 	(void)take_notes(c, AT_MAIL_NOTES, LAST_TURNS * TURN);
+	leases_close(c->leases, pst_now_ms() + CLOSE_MS);
 	notes_close(c->notes, pst_now_ms() + CLOSE_MS);
 }
 
@@ -191,6 +203,7 @@ serve(struct clerk *c)
 			pst_log_error(NULL, "clerk.loop", "reason=\"%s\"", strerror(errno));
 			return 1;
 		}
+		(void)leases_work(c->leases, pst_now_ms());
 		(void)notes_work(c->notes, pst_now_ms());
 		(void)news_work(c->news, pst_now_ms());
 	}
@@ -208,6 +221,7 @@ prepare(struct clerk *c, struct pst_err *err)
 	c->chain = chain_create(env->settings, env->plugins, err);
 	if (c->chain == NULL)
 		return -1;
+	c->leases = leases_create(env, c->chain);
 	c->notes = notes_create(env);
 	c->news = news_create(env, c->chain);
 	/* The one before may have died with an order in hand. */
@@ -234,6 +248,7 @@ clerk_run(const struct worker_env *env)
 	}
 	news_destroy(c->news);
 	notes_destroy(c->notes);
+	leases_destroy(c->leases);
 	chain_destroy(c->chain);
 	pst_wipe(c->in, sizeof(c->in));
 	free(c);

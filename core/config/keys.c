@@ -294,6 +294,17 @@ static const struct pst_conf_key mail_keys[] = {
 	  "written." },
 	{ "history_size", PST_CONF_SIZE(struct mail_settings, history_size), "256K", 16384, GIBI,
 	  NULL, "How much of that is kept with each maildrop; the oldest goes first." },
+	{ "locks", PST_CONF_CHOICE(struct mail_settings, locks), "kernel", 0, 0, "kernel|lease",
+	  "What keeps two sessions out of one maildrop. kernel: locks of the kernel, which hold on "
+	  "one host, and on several where the network file system passes them on. lease: besides "
+	  "that, a row in the database that knows the user (auth.pgsql.lease_query), for several "
+	  "servers with the same mail. A server that dies keeps others out for lease_time; one that "
+	  "cannot reach the database ends its sessions before their leases do, and deletes nothing." },
+	{ "lease_time", PST_CONF_TIME(struct mail_settings, lease_time), "60s", 15 * SECOND,
+	  3600 * SECOND, NULL,
+	  "How long a lease holds; it is renewed when a third of that has gone by." },
+	{ "lease_holder", PST_CONF_TEXT(struct mail_settings, lease_holder), "", 0, 255, NULL,
+	  "This server's name among those with the same mail. Empty: the name of the host." },
 	{ .key = NULL },
 };
 

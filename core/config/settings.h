@@ -27,6 +27,7 @@ enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON };
 enum tls_mode { TLS_NONE, TLS_STLS, TLS_IMPLICIT };
 enum run_as { RUN_AS_VMAIL, RUN_AS_USER };
 enum mail_history { HISTORY_OFF, HISTORY_CHANGES, HISTORY_ALL };
+enum locks { LOCKS_KERNEL, LOCKS_LEASE };
 
 struct server_settings {
 	const char *plugin_dir;
@@ -113,6 +114,9 @@ struct mail_settings {
 	bool mark_seen;
 	int64_t history; /* enum mail_history */
 	int64_t history_size;
+	int64_t locks;                /* enum locks */
+	int64_t lease_time;
+	const char *lease_holder; /* "": the host's name */
 };
 
 struct listener_settings {

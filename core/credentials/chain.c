@@ -149,6 +149,13 @@ chain_auth(const struct chain *c, size_t idx)
 	return c->v[idx].auth;
 }
 
+void *
+chain_self(const struct chain *c, size_t idx)
+{
+	pst_assert(idx < c->n);
+	return c->v[idx].plugin == NULL ? NULL : plugin_self(c->v[idx].plugin);
+}
+
 void
 chain_remember(struct chain *c, struct verified *v, int64_t age_ms)
 {

@@ -42,6 +42,7 @@ void chain_remember(struct chain *c, struct verified *v, int64_t age_ms);
 size_t chain_count(const struct chain *c);
 const char *chain_name(const struct chain *c, size_t idx); /* the instance's */
 const struct pst_auth *chain_auth(const struct chain *c, size_t idx);
+void *chain_self(const struct chain *c, size_t idx); /* for its functions */
 
 enum chain_verdict {
 	CHAIN_OK = 1,

@@ -13,6 +13,8 @@
 
 #include <postern/str.h>
 
+#include "ipc/leases.h"
+
 #define CHANGES_ROWS 4096 /* more than the clerk writes between two ticks of a mail worker */
 
 enum change_kind {
@@ -33,6 +35,7 @@ struct change_row {
 struct change_ring {
 	_Atomic uint64_t written; /* changes so far */
 	struct change_row row[CHANGES_ROWS];
+	struct lease_board leases; /* of the clerk too, and for mail workers */
 };
 
 /* The clerk's. A name that does not fit is not told: no user has it. */

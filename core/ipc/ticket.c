@@ -75,6 +75,7 @@ ticket_seal(struct ticket_desk *d, const struct ticket *t, uint8_t *out)
 	msg_put_u8(&w, t->read_only);
 	msg_put_u32(&w, t->expire_days);
 	msg_put_u32(&w, t->hold_days);
+	msg_put_u64(&w, (uint64_t)t->leased_ms);
 	n = msg_end(&w);
 	pst_assert(n > 0); /* the bounds above fit in together */
 	pst_seal(d->sealer, atomic_fetch_add(&d->office->next, 1),
@@ -121,6 +122,7 @@ read_fields(struct pst_str plain, struct ticket *t_out, struct pst_err *err)
 	t_out->read_only = msg_get_u8(&r) != 0;
 	t_out->expire_days = msg_get_u32(&r);
 	t_out->hold_days = msg_get_u32(&r);
+	t_out->leased_ms = (int64_t)msg_get_u64(&r);
 	return msg_close(&r, err);
 }
 

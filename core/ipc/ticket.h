@@ -45,6 +45,8 @@ struct ticket {
 	bool read_only;        /* nothing may be deleted */
 	uint32_t expire_days;  /* these two as in struct pst_auth_record */
 	uint32_t hold_days;
+
+	int64_t leased_ms; /* CLOCK_MONOTONIC: when its lease was taken (mail.locks); 0: it has none */
 };
 
 /* A worker's own handle on the office. */

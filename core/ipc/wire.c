@@ -88,6 +88,9 @@ static const struct field note[] = {
 	U32(wire_note, seconds),
 	STR(wire_note, old_credential, WIRE_CREDENTIAL),
 	STR(wire_note, new_credential, WIRE_CREDENTIAL),
+	STR(wire_note, maildrop, WIRE_LOCATION),
+	STR(wire_note, taker, WIRE_SID),
+	U32(wire_note, place),
 	END,
 };
 

@@ -21,6 +21,7 @@
 #define WIRE_CHALLENGE 4096
 #define WIRE_BINDING 64 /* channel binding (RFC 9266) */
 #define WIRE_CREDENTIAL 4096
+#define WIRE_LOCATION 4096
 #define WIRE_TICKET 6144
 #define WIRE_INPUT 16384 /* what the client had sent behind its PASS */
 #define WIRE_CHAIN 49152 /* a certificate chain, DER */
@@ -86,10 +87,17 @@ struct wire_auth_reply {
 };
 
 /* auth, mail → the clerk: what happened. Lost where the clerk cannot keep up. */
-enum wire_note_kind { NOTE_LOGIN = 1, NOTE_SESSION, NOTE_REHASH, NOTE_CHECK };
+enum wire_note_kind {
+	NOTE_LOGIN = 1,
+	NOTE_SESSION,
+	NOTE_REHASH,
+	NOTE_CHECK,
+	NOTE_LEASE,     /* the session goes on: its lease is to hold longer (ipc/leases.h) */
+	NOTE_LEASE_END, /* it has ended */
+};
 
 struct wire_note {
-	uint8_t kind;     /* enum wire_note_kind; mail sends NOTE_SESSION and NOTE_CHECK only */
+	uint8_t kind;     /* enum wire_note_kind; LOGIN and REHASH are auth's, the others mail's */
 	uint32_t backend; /* its place in auth.backends */
 	uint64_t at;      /* seconds since 1970 */
 	struct pst_str user;
@@ -100,6 +108,11 @@ struct wire_note {
 	uint64_t octets;
 	uint32_t seconds;
 	struct pst_str old_credential, new_credential; /* NOTE_REHASH */
+
+	/* NOTE_LEASE…: at is CLOCK_MONOTONIC, milliseconds. */
+	struct pst_str maildrop; /* the ticket's location */
+	struct pst_str taker;    /* the session's id */
+	uint32_t place;          /* see ipc/leases.h */
 };
 
 /* login → mail inbox, with one descriptor: the client's socket, or the relay's. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "config/settings.h"
 #include "ipc/usage.h"
+#include "mail/lease.h"
 #include "pop3/reply.h"
 
 void
@@ -21,6 +22,7 @@ mail_contract_take(struct mail_session *s, const struct ticket *t)
 	s->drop.max_listed = t->max_listed;
 	s->max_sessions = t->max_sessions;
 	s->min_poll_ms = t->min_poll_ms;
+	mail_lease_take(s, t);
 	if (s->mail->usage != NULL && (t->max_sessions > 0 || t->min_poll_ms > 0))
 		s->usage_user = usage_user(s->mail->usage, t->user);
 }

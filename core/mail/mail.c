@@ -3,6 +3,7 @@
 #include "mail/mail.h"
 
 #include "base/mem.h"
+#include "mail/lease.h"
 #include "mail/news.h"
 #include "mail/session.h"
 #include "mail/takeover.h"
@@ -45,6 +46,7 @@ mail_tick(struct mail *m, int64_t now_ms)
 	end_overdue(&m->idle, now_ms);
 	end_overdue(&m->linger, now_ms);
 	mail_news_tick(m, now_ms);
+	mail_lease_tick(m);
 }
 
 void

@@ -63,6 +63,7 @@ struct mail {
 	uint64_t usage_owner;        /* this process, there */
 	struct holders *holders;     /* borrowed; may be NULL: then nobody gives way */
 	int wake_fd;                 /* the master's, to be written to after a question; or -1 */
+	int64_t lease_ms;            /* mail.lease_time; 0: there are no leases */
 
 	/* Called when the last session is gone; may be NULL. */
 	void (*emptied)(void *arg);

@@ -206,6 +206,8 @@ open_loop(struct server *sv)
 	sv->mail.self = env->self;
 	sv->mail.slot = env->slot;
 	sv->mail.changes = env->changes;
+	if (env->settings->mail.locks == LOCKS_LEASE)
+		sv->mail.lease_ms = env->settings->mail.lease_time;
 	sv->mail.changes_at = changes_now(env->changes);
 	sv->mail.notes = env->mail_notes;
 	sv->mail.language = (uint8_t)env->settings->server.language;

@@ -12,6 +12,7 @@
 #include "ipc/usage.h"
 #include "mail/closing.h"
 #include "mail/contract.h"
+#include "mail/lease.h"
 #include "mail/news.h"
 #include "mail/takeover.h"
 #include "pop3/reply.h"
@@ -56,6 +57,7 @@ free_session(struct mail_session *s)
 		s->next->prev = s->prev;
 	mail_contract_leave(s);
 	mail_takeover_leave(s);
+	mail_lease_leave(s);
 	maildrop_clear(&s->drop);
 	free(s->user);
 	free(s->mechanism);
@@ -207,8 +209,14 @@ settle(struct mail_session *s, bool is_read_ready)
 	if (s->phase != MAIL_OPENING && s->wait != NULL && s->job == NULL)
 		leave_drop(s);
 	/* What the client has asked for goes out before what it has marked goes. */
-	if (s->phase == MAIL_QUITTING && s->job == NULL && !(s->is_blocked && s->has_body_unsent))
-		close_drop(s, true);
+	if (s->phase == MAIL_QUITTING && s->job == NULL && !(s->is_blocked && s->has_body_unsent)) {
+		if (s->drop.marked == 0 || mail_lease_holds(s)) {
+			close_drop(s, true);
+		} else {
+			mail_lease_refuse(s);
+			mail_session_flush(s);
+		}
+	}
 	if (s->phase == MAIL_CLOSING && !s->is_blocked)
 		shut(s);
 	if (s->phase >= MAIL_CLOSING && s->job == NULL) {

@@ -108,6 +108,8 @@ struct mail_session {
 	uint64_t holder_drop;
 	int64_t heard_ms;       /* when the client last said or took something */
 	struct mail_wait *wait; /* for another session to give way; or NULL */
+	char *lease;            /* the location that it holds one of, or NULL (mail/lease.h) */
+	int64_t leased_ms, lease_asked_ms;
 
 	/* The ticket's, see ipc/ticket.h. */
 	uint32_t backend;

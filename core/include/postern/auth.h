@@ -160,6 +160,15 @@ struct pst_auth_user {
 	uint32_t expire_days, hold_days;
 };
 
+/* mail.locks = "lease": which of several servers with the same mail may open a maildrop. */
+struct pst_auth_lease {
+	struct pst_str maildrop; /* its location */
+	struct pst_str holder;   /* this server, among those with the same mail */
+	struct pst_str taker; /* the session that takes it; empty: it is ours already, for longer */
+	int64_t seconds;      /* that it is to hold, from now */
+	bool is_ours;         /* out */
+};
+
 struct pst_auth {
 	/* sizeof(struct pst_auth) that the plugin was built with; members are only appended. */
 	uint32_t size;
@@ -233,6 +242,14 @@ struct pst_auth {
 	 * PST_E_CLIENT: there is no such user. May be NULL. */
 	int (*user_set)(void *self, const struct pst_auth_user *user, uint32_t unset,
 	                struct pst_err *err);
+
+	/* Gives the holder each of the n leases that nobody else has now, and tells which. By the
+	 * database's clock. -1 (PST_E_TEMP): it is not known. When a session begins, in an auth worker,
+	 * and in the clerk's process. May be NULL, both. */
+	int (*lease)(void *self, struct pst_auth_lease *leases, size_t n, struct pst_err *err);
+	/* Gives those back that no other taker has taken since. */
+	int (*lease_end)(void *self, const struct pst_auth_lease *leases, size_t n,
+	                 struct pst_err *err);
 };
 
 #endif
