@@ -72,10 +72,10 @@ int uidl_policy_parse(struct uidl_policy *p, const char *text, unsigned driver,
 #define UIDL_HEADER_MAX ((size_t)64 * 1024) /* so much of a message is looked at */
 
 /* As popa3d makes them: 16 digits. */
-struct pst_str uidl_popa3d(uidl_md5 *md5, struct pst_str header, char out[UIDL_ROOM]);
+struct pst_str uidl_popa3d(uidl_md5 *md5, struct pst_str header, char out[16]);
 
 /* Dovecot's header sum (the m of its formats): 32 digits. */
-struct pst_str uidl_header_md5(uidl_md5 *md5, struct pst_str header, char out[UIDL_ROOM]);
+struct pst_str uidl_header_md5(uidl_md5 *md5, struct pst_str header, char out[32]);
 
 /* The X-UIDL header, if it is one that POP3 allows; n 0: no. Borrowed from header. */
 struct pst_str uidl_x_uidl(struct pst_str header);

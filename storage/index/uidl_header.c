@@ -95,7 +95,7 @@ sum_up(uidl_md5 *md5, struct pst_str header, bool values, uint8_t out[16])
 }
 
 struct pst_str
-uidl_popa3d(uidl_md5 *md5, struct pst_str header, char out[UIDL_ROOM])
+uidl_popa3d(uidl_md5 *md5, struct pst_str header, char out[16])
 {
 	uint8_t sum[16], turned[8];
 	unsigned i;
@@ -107,7 +107,7 @@ uidl_popa3d(uidl_md5 *md5, struct pst_str header, char out[UIDL_ROOM])
 }
 
 struct pst_str
-uidl_header_md5(uidl_md5 *md5, struct pst_str header, char out[UIDL_ROOM])
+uidl_header_md5(uidl_md5 *md5, struct pst_str header, char out[32])
 {
 	uint8_t sum[16];
 

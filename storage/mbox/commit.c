@@ -8,6 +8,7 @@
 
 #include "storage/mbox/mbox.h"
 #include "storage/mbox/rewrite.h"
+#include "storage/mbox/uidls.h"
 
 #define NONE UINT32_MAX
 #define MAX_ATTEMPTS 3
@@ -136,6 +137,7 @@ write_back(struct removal *r, uint32_t n)
 	uint64_t less = 0;
 	size_t strings = 0;
 
+	index_load_prints(&r->d->index, &r->d->file);
 	for (i = 0; i < n; i++)
 		gone += r->at[i] != NONE;
 	for (i = 0; i < ix->listed; i++) {
@@ -180,6 +182,7 @@ mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *r
 			rc = rewrite(&r, n, err);
 		}
 		if (rc == 0) {
+			mbox_uidls_removed(d, r.index, r.at, n);
 			write_back(&r, n);
 			d->is_doubtful = false;
 		}

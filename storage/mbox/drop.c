@@ -144,6 +144,7 @@ read_listing(struct pst_maildrop *d, struct pst_err *err)
 	d->seen = now;
 	if (!same)
 		mbox_save(d, &d->index);
+	index_drop_prints(&d->index);
 	return 0;
 }
 
@@ -173,7 +174,7 @@ attempt_open(struct pst_maildrop *d, struct pst_err *err)
 	if (d->index.octets == 0)
 		mbox_load(d, &d->index);
 	d->seen = now;
-	if (mbox_is_unchanged(&d->index, &now))
+	if (mbox_is_unchanged(self, &d->index, &now))
 		return mbox_is_at_path(d, d->fd) ? ATTEMPT_DONE : ATTEMPT_AGAIN;
 	if (lock_take(&lock, &self->plan, self->host, d->path, d->fd, d->session_fd, false, err) !=
 	    0)
@@ -209,6 +210,8 @@ mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	enum attempt result = ATTEMPT_AGAIN;
 	int attempt;
 
+	d->open_flags = spec->flags;
+	d->user = spec->user;
 	for (attempt = 0; attempt < MAX_ATTEMPTS && result == ATTEMPT_AGAIN; attempt++) {
 		if (d->fd >= 0)
 			close(d->fd);
@@ -216,6 +219,7 @@ mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	}
 	if (result == ATTEMPT_AGAIN)
 		pst_err_set(err, PST_E_TEMP, "%s: replaced again and again", d->path);
+	d->user = (struct pst_str){ NULL, 0 };
 	if (result == ATTEMPT_DONE) {
 		*drop_out = d;
 		return 0;
@@ -237,6 +241,8 @@ mbox_close(struct pst_maildrop *d)
 	if (d->session_fd >= 0)
 		close(d->session_fd); /* and with it the session's lock */
 	free(d->envelope);
+	free(d->ledger_name);
+	free(d->ledger_spare);
 	free(d->index_name);
 	free(d->index_spare);
 	free(d->session_name);

@@ -7,6 +7,7 @@
 
 #include "storage/index/hash.h"
 #include "storage/mbox/mbox.h"
+#include "storage/mbox/uidls.h"
 
 #define NONE UINT32_MAX
 #define SPOT_CHECKS 8 /* of the old part, before it is believed */
@@ -151,6 +152,7 @@ struct listing {
 	struct mbox_scan scan;
 	struct mem mem_of;
 	uint32_t *of; /* which known one each found one is; NONE: it is new */
+	struct mbox_uidls uidls;
 };
 
 /* Whether the known part is still there, so that reading from its last message on will do. */
@@ -184,7 +186,7 @@ scan_from(struct listing *l, uint64_t at, struct pst_err *err)
 {
 	l->scan = (struct mbox_scan){
 		.host = l->d->self->host,
-		.uidl = (enum mbox_uidl)l->d->self->conf->uidl,
+		.policy = &l->d->self->policy,
 		.path = l->d->path,
 		.max_messages = (uint64_t)l->d->self->conf->max_messages - l->prefix,
 	};
@@ -241,62 +243,19 @@ match(struct listing *l, struct pst_err *err)
 	return 0;
 }
 
-/* The UIDL of a new message, into m->own_uidl: what it says itself or its identity, or that with
- * a number. */
-static void
-make_uidl(struct table *used, struct mbox_message *m)
-{
-	uint32_t number = 1;
-	int n;
-
-	if (m->own_uidl_octets == 0 ||
-	    table_find(used, (struct pst_str){ m->own_uidl, m->own_uidl_octets }, NULL)->p !=
-	            NULL) {
-		memcpy(m->own_uidl, m->identity, MBOX_IDENTITY);
-		m->own_uidl_octets = MBOX_IDENTITY;
-	}
-	while (table_find(used, (struct pst_str){ m->own_uidl, m->own_uidl_octets }, NULL)->p !=
-	       NULL) {
-		n = snprintf(m->own_uidl, sizeof(m->own_uidl), "%.*s-%u", MBOX_IDENTITY,
-		             m->identity, ++number);
-		m->own_uidl_octets = (uint8_t)n; /* at most 43 */
-	}
-	table_add(used, (struct pst_str){ m->own_uidl, m->own_uidl_octets }, 0);
-}
-
-static int
-make_uidls(struct listing *l, struct pst_err *err)
-{
-	struct index_message im;
-	struct table used;
-	uint32_t i, fresh = 0;
-
-	for (i = 0; i < l->scan.count; i++)
-		fresh += l->of[i] == NONE;
-	if (fresh == 0)
-		return 0;
-	if (table_init(&used, (uint64_t)l->known->listed + fresh, err) != 0)
-		return -1;
-	for (i = 0; i < l->known->listed; i++) {
-		index_at(l->known, i, &im);
-		table_add(&used, im.uidl, 0);
-	}
-	for (i = 0; i < l->scan.count; i++)
-		if (l->of[i] == NONE)
-			make_uidl(&used, &l->scan.messages[i]);
-	mem_drop(&used.mem);
-	return 0;
-}
-
 static void
 describe(const struct listing *l, uint32_t i, struct index_message *im, char name[MBOX_NAME])
 {
 	const struct mbox_message *m = &l->scan.messages[i];
 
-	if (l->of[i] == NONE)
+	if (l->of[i] == NONE) {
 		im->uidl = (struct pst_str){ m->own_uidl, m->own_uidl_octets };
-	else
+		im->flags = m->origin == MBOX_UIDL_RECORDED ? INDEX_LEDGER : 0;
+	} else {
 		index_at(l->known, l->of[i], im);
+		im->flags = mbox_uidls_flags(&l->uidls, l->of[i], im->flags);
+	}
+	im->print = m->print;
 	mbox_encode(m, im, name);
 }
 
@@ -321,12 +280,33 @@ build(const struct listing *l, struct index *next, struct pst_err *err)
 		return -1;
 	for (i = 0; i < l->prefix; i++) {
 		index_at(l->known, i, &im);
+		im.flags |= mbox_uidls_flags(&l->uidls, i, im.flags);
 		index_add(&b, &im, 0);
 	}
 	for (i = 0; i < l->scan.count; i++) {
 		describe(l, i, &im, name);
 		index_add(&b, &im, 0);
 	}
+	return 0;
+}
+
+static int
+choose_uidls(struct listing *l, struct pst_err *err)
+{
+	l->uidls = (struct mbox_uidls){
+		.d = l->d,
+		.fd = l->fd,
+		.known = l->known,
+		.prefix = l->prefix,
+		.messages = l->scan.messages,
+		.count = l->scan.count,
+		.of = l->of,
+	};
+	if (l->known == &l->d->index)
+		index_load_prints(&l->d->index, &l->d->file);
+	if (mbox_uidls_choose(&l->uidls, err) != 0)
+		return -1;
+	l->scan.count = l->uidls.count;
 	return 0;
 }
 
@@ -347,13 +327,17 @@ mbox_list(struct pst_maildrop *d, int fd, const struct index *known, const struc
 
 	if ((from_start || !is_grown(&l) || !read_tail(&l)) && scan_from(&l, 0, err) != 0)
 		goto out;
-	if (match(&l, err) != 0 || make_uidls(&l, err) != 0 || build(&l, next, err) != 0)
+	if (match(&l, err) != 0 || choose_uidls(&l, err) != 0 || build(&l, next, err) != 0)
 		goto out;
-	next->head = known->head;
+	next->head = l.uidls.head;
 	next->head.places[0] = *now;
-	*same_out = is_same(known, next);
+	if (l.uidls.left_out > 0)
+		next->head.places[0].ino = 0; /* no file has that: all is read next time */
+	*same_out = is_same(known, next) && known->head.uidl_policy == next->head.uidl_policy &&
+	            l.uidls.left_out == 0;
 	rc = 0;
 out:
+	mbox_uidls_clear(&l.uidls);
 	mbox_scan_clear(&l.scan);
 	mem_drop(&l.mem_of);
 	return rc;

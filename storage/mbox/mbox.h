@@ -13,6 +13,7 @@
 #include <postern/storage.h>
 
 #include "storage/index/index.h"
+#include "storage/index/ledger.h"
 #include "storage/mbox/lock.h"
 #include "storage/mbox/scan.h"
 
@@ -23,7 +24,9 @@ struct mbox_conf {
 	const char *locks; /* words of lock.h */
 	int64_t lock_timeout_ms;
 	int64_t dotlock_stale_ms;
-	int64_t uidl; /* enum mbox_uidl */
+	const char *uidl;
+	const char *ledger_dir;
+	int64_t guard_share, guard_min;
 	int64_t max_messages;
 };
 
@@ -32,6 +35,7 @@ struct mbox {
 	const struct pst_host *host;
 	const struct mbox_conf *conf;
 	struct lock_plan plan;
+	struct uidl_policy policy;
 	int64_t margin_ns; /* MBOX_MARGIN_NS; tests have another */
 };
 
@@ -42,6 +46,11 @@ struct pst_maildrop {
 
 	char *index_name, *index_spare, *session_name; /* whole paths */
 	struct index_file file;
+
+	struct ledger_file ledger_file; /* name NULL: not located yet; see uidls.h */
+	char *ledger_name, *ledger_spare;
+	unsigned open_flags; /* of PST_OPEN_… */
+	struct pst_str user; /* for the log, while it is being opened */
 	int session_fd; /* bears the session's lock, and the note of rewrite.h; -1: fd bears it */
 
 	struct index index;      /* the listing; it never changes */
@@ -56,7 +65,7 @@ struct pst_maildrop {
 void mbox_at(const struct index *ix, uint32_t i, struct index_message *im,
              struct mbox_message *out);
 
-/* Fills all of *im but its UIDL; name, which it borrows, is made. */
+/* Fills all of *im but its UIDL, and leaves INDEX_LEDGER as it is; name, which it borrows, is made. */
 void mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MBOX_NAME]);
 
 /* What the client is told after a system call that failed: would an admin have to act? */
@@ -89,9 +98,14 @@ bool mbox_closes_now(const struct pst_maildrop *d);
 /* ---- store.c: the index ---- */
 
 void mbox_locate(struct pst_maildrop *d);
+
+/* The path of a file of ours: beside the mbox as .NAME and the suffix, or in dir, where that is not
+ * empty, under a hash of the path. malloc'ed. */
+char *mbox_path(const struct pst_maildrop *d, const char *dir, const char *suffix);
 void mbox_load(struct pst_maildrop *d, struct index *ix);
 bool mbox_is_sound(const struct index *ix); /* and of an mbox */
-bool mbox_is_unchanged(const struct index *ix, const struct index_place *now);
+bool mbox_is_unchanged(const struct mbox *self, const struct index *ix,
+                       const struct index_place *now);
 
 /* Writes ix, which was right while the file looked like ix->head.places[0]. */
 void mbox_save(const struct pst_maildrop *d, struct index *ix);

@@ -22,12 +22,26 @@ static const struct pst_conf_key keys[] = {
 	  NULL,
 	  "A dotlock of this age is removed if the mbox was not touched for as long. One that a killed "
 	  "session of this server left is removed at once." },
-	{ "uidl", PST_CONF_CHOICE(struct mbox_conf, uidl), "digest", 0, 0,
-	  "digest|x_uidl|dovecot|uw|cyrus",
-	  "The UIDL of a message that never had one: a digest of its header, size and first lines, or "
-	  "what another server showed: the X-UIDL header, or X-UID with X-IMAPbase as Dovecot "
-	  "(%08Xu%08Xv), UW ipop3d (%08Xv%08Xu) or Cyrus (%v.%u) print them. Where the headers are "
-	  "not there it is the digest." },
+	{ "ledger_dir", PST_CONF_WRITE_PATH(struct mbox_conf, ledger_dir), "", 0, 0, NULL,
+	  "Folder for the ledgers: the UIDLs that were shown and that the mail itself cannot tell, "
+	  "as numbers and those of duplicates. Unlike the index they are lost for good if they are "
+	  "lost: a disk that is kept and backed up with the mail. Empty: beside each mbox as "
+	  ".NAME.postern.uidls, or in index_dir where we may not make files there." },
+	{ "uidl", PST_CONF_TEXT(struct mbox_conf, uidl), "digest", 1, 200, NULL,
+	  "The UIDL of a message that never had one: digest (of its header, size and first lines), or "
+	  "what another server showed: x_uidl or mailutils (the X-UIDL header), or X-UID with "
+	  "X-IMAPbase as dovecot (%08Xu%08Xv), uw (UW ipop3d, %08Xv%08Xu) or cyrus (%v.%u) print "
+	  "them; where the headers are not there it is the digest. popa3d, tpop3d and dovecot_md5 "
+	  "make the sums that these servers make. cyrus_uid, cyrus_courier, cyrus_dovecot, courier, and "
+	  "any format as Dovecot's pop3_uidl_format with uid (u), uidvalidity (v) and md5 (m), number "
+	  "messages that have no X-UID. A UIDL that was shown stays, whatever is set later." },
+	{ "guard_share", PST_CONF_INT(struct mbox_conf, guard_share), "20", 0, 100, "percent",
+	  "If more than this share of the UIDLs that were shown would be replaced by new ones (a "
+	  "program rewrote the mbox), so that clients fetched the mail again, the mbox is refused "
+	  "with [SYS/TEMP] until an admin runs posternctl uidl accept. Mail that is simply gone, and "
+	  "new mail, are no reason. 100: never." },
+	{ "guard_min", PST_CONF_INT(struct mbox_conf, guard_min), "10", 1, 1000000, "messages",
+	  "Fewer changed UIDLs than this are no reason for guard_share to refuse." },
 	{ "max_messages", PST_CONF_INT(struct mbox_conf, max_messages), "1000000", 1, 100000000,
 	  "messages", "An mbox with more is refused: it would take all of a worker's memory." },
 	{ .key = NULL },
@@ -37,8 +51,13 @@ static int
 check(const void *conf, struct pst_err *err)
 {
 	const struct mbox_conf *c = conf;
+	struct uidl_policy policy;
 	struct lock_plan plan;
 
+	if (*c->ledger_dir != '\0' && *c->ledger_dir != '/')
+		return pst_err_set(err, PST_E_CLIENT, "ledger_dir must be an absolute path");
+	if (uidl_policy_parse(&policy, c->uidl, UIDL_FOR_MBOX, err) != 0)
+		return -1;
 	if (*c->index_dir != '\0' && *c->index_dir != '/')
 		return pst_err_set(err, PST_E_CLIENT, "index_dir must be an absolute path");
 	return lock_parse(c->locks, &plan, err);
@@ -54,7 +73,8 @@ start(const struct pst_host *host, void **self_out, struct pst_err *err)
 	self->margin_ns = MBOX_MARGIN_NS;
 	self->plan.timeout_ms = self->conf->lock_timeout_ms;
 	self->plan.stale_ms = self->conf->dotlock_stale_ms;
-	if (lock_parse(self->conf->locks, &self->plan, err) != 0) {
+	if (lock_parse(self->conf->locks, &self->plan, err) != 0 ||
+	    uidl_policy_parse(&self->policy, self->conf->uidl, UIDL_FOR_MBOX, err) != 0) {
 		free(self);
 		return -1;
 	}

@@ -21,7 +21,7 @@ is_unchanged(struct pst_maildrop *d, uid_t uid)
 
 	return cached_load(&d->index, &d->file, uid) && mbox_is_sound(&d->index) &&
 	       index_place_look(AT_FDCWD, d->path, &d->seen, &err) == 0 && d->seen.is_there &&
-	       mbox_is_unchanged(&d->index, &d->seen);
+	       mbox_is_unchanged(d->self, &d->index, &d->seen);
 }
 
 static enum pst_fetch_result

@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "storage/index/hash.h"
+
 #define BUFFER ((size_t)256 * 1024)
 #define LOOK (MBOX_FROM_MAX + MBOX_HEADER_MAX + MBOX_SAMPLE) /* < BUFFER */
 #define EMPTY_LINES_MAX 2 /* after a Content-Length, before the next From_ line */
@@ -246,40 +248,73 @@ walk_lines(struct reader *r, struct walk *w, uint64_t at)
 /* ---- One message ---- */
 
 static void
-own_uidl(struct mbox_scan *s, const struct mbox_header *h, bool is_marked, struct mbox_message *m)
+put_own(struct mbox_message *m, struct pst_str uidl)
 {
-	uint64_t uid;
-	size_t i;
+	if (uidl.n > 0 && uidl.p != m->own_uidl)
+		memcpy(m->own_uidl, uidl.p, uidl.n);
+	m->own_uidl_octets = (uint8_t)uidl.n; /* <= UIDL_MAX */
+}
+
+/* By the policy's format, with the number that the header has, if that is right. */
+static void
+put_formatted(struct mbox_scan *s, const struct mbox_header *h, struct mbox_message *m)
+{
+	struct uidl_values v = { .validity = (uint32_t)s->uid_validity,
+		                 .header_md5 = { m->header_md5, 32 },
+		                 .md5 = s->host->md5 };
+	struct pst_err err;
+	uint64_t uid = 0;
 	int n;
 
-	m->own_uidl_octets = 0;
-	if (is_marked) {
-		memcpy(m->own_uidl, h->marked_uidl.p, h->marked_uidl.n);
-		m->own_uidl_octets = (uint8_t)h->marked_uidl.n; /* <= PST_UIDL_MAX */
-		return;
-	}
-	if (s->uidl == MBOX_UIDL_XUIDL) {
-		for (i = 0; i < h->x_uidl.n; i++)
-			if (h->x_uidl.p[i] < 0x21 || h->x_uidl.p[i] > 0x7e)
-				return;
-		if (h->x_uidl.n > 70)
+	if (s->policy->has_uid) {
+		if (s->uid_validity == 0 || !pst_str_u64(h->x_uid, &uid) || uid <= s->highest_uid ||
+		    uid > s->last_uid)
 			return;
-		memcpy(m->own_uidl, h->x_uidl.p, h->x_uidl.n);
-		m->own_uidl_octets = (uint8_t)h->x_uidl.n;
+		s->highest_uid = uid;
+		v.uid = (uint32_t)uid; /* <= last_uid */
+	}
+	n = uidl_render(s->policy->format, &v, m->own_uidl, UIDL_MAX, &err);
+	put_own(m, (struct pst_str){ m->own_uidl, n < 0 ? 0 : (size_t)n });
+	if (!uidl_is_valid((struct pst_str){ m->own_uidl, m->own_uidl_octets }))
+		m->own_uidl_octets = 0;
+}
+
+#define TPOP3D_OCTETS 512 /* of an mbox's message, from its From_ line on */
+
+/* begin: the message from its From_ line on, as far as it lies in the buffer. */
+static void
+own_uidl(struct mbox_scan *s, const struct mbox_header *h, bool is_marked, struct pst_str begin,
+         struct mbox_message *m)
+{
+	const struct pst_str header = { begin.p + h->from_octets, h->header_octets };
+	uint8_t sum[16];
+
+	m->own_uidl_octets = 0;
+	if (s->policy->kind == UIDL_TEMPLATE && s->policy->has_header)
+		(void)uidl_header_md5(s->host->md5, header, m->header_md5);
+	if (is_marked) {
+		put_own(m, h->marked_uidl);
 		return;
 	}
-	if (s->uidl == MBOX_UIDL_DIGEST || s->uid_validity == 0 || !pst_str_u64(h->x_uid, &uid) ||
-	    uid <= s->highest_uid || uid > s->last_uid)
-		return;
-	s->highest_uid = uid;
-	if (s->uidl == MBOX_UIDL_CYRUS)
-		n = snprintf(m->own_uidl, sizeof(m->own_uidl), "%llu.%llu",
-		             (unsigned long long)s->uid_validity, (unsigned long long)uid);
-	else
-		n = snprintf(m->own_uidl, sizeof(m->own_uidl), "%08llx%08llx",
-		             (unsigned long long)(s->uidl == MBOX_UIDL_UW ? s->uid_validity : uid),
-		             (unsigned long long)(s->uidl == MBOX_UIDL_UW ? uid : s->uid_validity));
-	m->own_uidl_octets = (uint8_t)n; /* at most 21 */
+	switch (s->policy->kind) {
+	case UIDL_XUIDL:
+		if (uidl_is_valid(h->x_uidl))
+			put_own(m, h->x_uidl);
+		break;
+	case UIDL_POPA3D:
+		put_own(m, uidl_popa3d(s->host->md5, header, m->own_uidl));
+		break;
+	case UIDL_TPOP3D:
+		s->host->md5(begin.p, smaller(begin.n, TPOP3D_OCTETS), sum);
+		put_own(m, uidl_hex(sum, sizeof(sum), m->own_uidl));
+		break;
+	case UIDL_TEMPLATE:
+		put_formatted(s, h, m);
+		break;
+	case UIDL_NAME:
+	case UIDL_DIGEST:
+		break;
+	}
 }
 
 static void
@@ -378,7 +413,7 @@ static int
 scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at, uint64_t *next_out)
 {
 	struct mbox_message *m;
-	struct pst_str view;
+	struct pst_str view, begin;
 	uint64_t body_at;
 	bool is_marked;
 	int rc;
@@ -389,6 +424,7 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	if (w->header.from_octets == 0)
 		return pst_err_set(r->err, PST_E_PERM, "not an mbox: no From_ line at octet %llu",
 		                   (unsigned long long)at);
+	begin = view;
 	view.p += w->header.from_octets;
 	view.n -= w->header.from_octets;
 	w->content_at = at + w->header.from_octets;
@@ -409,7 +445,10 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 		return pst_err_set(r->err, PST_E_TEMP, "no memory to list the maildrop");
 	s->messages = s->mem.p;
 	m = &s->messages[s->count];
-	own_uidl(s, &w->header, is_marked, m); /* now: the values lie in the buffer, which moves */
+	*m = (struct mbox_message){ .offset = at };
+	/* Now: the values lie in the buffer, which moves. */
+	m->print = index_hash(begin.p, w->header.from_octets, 0);
+	own_uidl(s, &w->header, is_marked, begin, m);
 	if (is_marked || is_length_right(r, w, &w->end_at, &w->next_at))
 		rc = walk_to_end(r, w, body_at);
 	else
@@ -472,7 +511,7 @@ mbox_scan(struct mbox_scan *s, int fd, uint64_t at, uint64_t size, struct pst_er
 	r.buf = mem.p;
 	if (at == 0 && skip_empty(&r, &at) != 0)
 		goto out;
-	if (at > 0 && s->uidl >= MBOX_UIDL_DOVECOT && read_imapbase(s, &r, w) != 0)
+	if (at > 0 && s->policy->has_uid && read_imapbase(s, &r, w) != 0)
 		goto out;
 	while (at < size)
 		if (scan_message(s, &r, w, at, &at) != 0)

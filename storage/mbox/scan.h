@@ -6,10 +6,18 @@
 #include <postern/plugin.h>
 
 #include "storage/index/mem.h"
+#include "storage/index/uidl.h"
 #include "storage/mbox/parse.h"
 
 #define MBOX_IDENTITY 32 /* octets: half of a SHA-256 in hexadecimal */
-#define MBOX_UIDL_ROOM 72
+#define MBOX_UIDL_ROOM UIDL_ROOM
+
+/* Where a new message's UIDL comes from. */
+enum mbox_uidl_origin {
+	MBOX_UIDL_TOLD = 1, /* the mail tells it, again at any time */
+	MBOX_UIDL_RECORDED, /* it is in the ledger */
+	MBOX_UIDL_GIVEN,    /* it must be in the ledger before it is shown */
+};
 
 /* One message. In the file lie, one after the other: its From_ line, its content, and what parts it
  * from the next From_ line or the end of the file. */
@@ -26,6 +34,12 @@ struct mbox_message {
 	char identity[MBOX_IDENTITY];
 	uint8_t own_uidl_octets; /* what its headers name as its UIDL */
 	char own_uidl[MBOX_UIDL_ROOM];
+
+	/* Of new ones: */
+	uint8_t origin;         /* enum mbox_uidl_origin */
+	uint32_t uid, validity; /* numbers that it was given; 0: none */
+	char header_md5[32];    /* where the policy asks for it */
+	uint64_t print;         /* of the From_ line */
 };
 
 static inline uint64_t
@@ -40,17 +54,9 @@ mbox_end(const struct mbox_message *m)
 	return m->offset + m->from + m->content + m->between;
 }
 
-enum mbox_uidl {
-	MBOX_UIDL_DIGEST,
-	MBOX_UIDL_XUIDL,
-	MBOX_UIDL_DOVECOT,
-	MBOX_UIDL_UW,
-	MBOX_UIDL_CYRUS
-};
-
 struct mbox_scan {
 	const struct pst_host *host;
-	enum mbox_uidl uidl;
+	const struct uidl_policy *policy;
 	const char *path; /* for messages to the operator */
 	uint64_t max_messages;
 

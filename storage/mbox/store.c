@@ -10,13 +10,28 @@
 #include "storage/mbox/mbox.h"
 
 static char *
-join(const char *dir, size_t dir_octets, const char *before, const char *name, const char *after)
+join(const char *dir, size_t dir_octets, const char *before, struct pst_str name, const char *after)
 {
-	size_t room = dir_octets + strlen(before) + strlen(name) + strlen(after) + 1;
+	size_t room = dir_octets + strlen(before) + name.n + strlen(after) + 1;
 	char *path = mem_new(room);
 
-	(void)snprintf(path, room, "%.*s%s%s%s", (int)dir_octets, dir, before, name, after);
+	(void)snprintf(path, room, "%.*s%s%.*s%s", (int)dir_octets, dir, before, PST_ARG(name),
+	               after);
 	return path;
+}
+
+char *
+mbox_path(const struct pst_maildrop *d, const char *dir, const char *suffix)
+{
+	const char *slash = strrchr(d->path, '/');
+	const char *name = slash == NULL ? d->path : slash + 1;
+	uint8_t sum[32];
+	char hex[64];
+
+	if (*dir == '\0')
+		return join(d->path, (size_t)(name - d->path), ".", pst_str_c(name), suffix);
+	d->self->host->sha256(d->path, strlen(d->path), sum);
+	return join(dir, strlen(dir), "/", uidl_hex(sum, sizeof(sum), hex), suffix);
 }
 
 /* Beside the mail as .NAME.postern.*, or in the common folder under a hash of the path. */
@@ -24,26 +39,10 @@ void
 mbox_locate(struct pst_maildrop *d)
 {
 	const char *dir = d->self->conf->index_dir;
-	const char *slash = strrchr(d->path, '/');
-	const char *name = slash == NULL ? d->path : slash + 1;
-	bool is_beside = *dir == '\0';
-	const char *before = is_beside ? "." : "/";
-	size_t dir_octets = strlen(dir), i;
-	uint8_t sum[32];
-	char hex[65];
 
-	if (is_beside) {
-		dir = d->path;
-		dir_octets = (size_t)(name - d->path);
-	} else {
-		d->self->host->sha256(d->path, strlen(d->path), sum);
-		for (i = 0; i < sizeof(sum); i++)
-			(void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-		name = hex;
-	}
-	d->index_name = join(dir, dir_octets, before, name, ".postern.index");
-	d->index_spare = join(dir, dir_octets, before, name, ".postern.index.spare");
-	d->session_name = join(dir, dir_octets, before, name, ".postern.lock");
+	d->index_name = mbox_path(d, dir, ".postern.index");
+	d->index_spare = mbox_path(d, dir, ".postern.index.spare");
+	d->session_name = mbox_path(d, dir, ".postern.lock");
 	d->file = (struct index_file){ AT_FDCWD, d->index_name, d->index_spare, true };
 }
 
@@ -89,7 +88,8 @@ mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MB
 	im->surrogate_octets = m->surrogate;
 	im->surrogate_rules = m->surrogate_rules;
 	im->stored_octets = m->content;
-	im->flags = (m->has_gaps ? INDEX_GAPS : 0) | (m->is_crlf ? INDEX_CRLF : 0);
+	im->flags &= INDEX_LEDGER;
+	im->flags |= (m->has_gaps ? INDEX_GAPS : 0) | (m->is_crlf ? INDEX_CRLF : 0);
 }
 
 /* Messages one behind the other, and none past the end of the file. */
@@ -144,8 +144,13 @@ mbox_load(struct pst_maildrop *d, struct index *ix)
 }
 
 bool
-mbox_is_unchanged(const struct index *ix, const struct index_place *now)
+mbox_is_unchanged(const struct mbox *self, const struct index *ix, const struct index_place *now)
 {
+	uint32_t policy = ix->head.uidl_policy;
+
+	/* An index of before there were policies is right under the plain one as it ever was. */
+	if (policy != self->policy.id && (policy != 0 || self->policy.id != UIDL_PLAIN_ID))
+		return false;
 	return ix->octets > 0 && ix->head.places[0].is_trusted &&
 	       index_place_same(&ix->head.places[0], now);
 }

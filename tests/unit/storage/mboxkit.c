@@ -37,6 +37,15 @@ host_md5(const void *data, size_t n, uint8_t out[16])
 	pst_digest(PST_MD5, (struct pst_str){ data, n }, (struct pst_str){ NULL, 0 }, out);
 }
 
+void
+mboxkit_policy(struct mboxkit *k, const char *uidl)
+{
+	struct pst_err err;
+
+	k->conf.uidl = uidl;
+	pst_assert(uidl_policy_parse(&k->self.policy, uidl, UIDL_FOR_MBOX, &err) == 0);
+}
+
 int
 mboxkit_set_up(void **state)
 {
@@ -57,8 +66,14 @@ mboxkit_set_up(void **state)
 	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
 	               getenv("TMPDIR") == NULL ? "/tmp" : getenv("TMPDIR"));
 	pst_assert(mkdtemp(k->root) != NULL && chmod(k->root, 0755) == 0);
-	k->conf = (struct mbox_conf){ .index_dir = "", .locks = "", .max_messages = 1000000 };
-	k->self = (struct mbox){ &k->host, &k->conf, { .count = 0 }, -TRUST_NS };
+	k->conf = (struct mbox_conf){ .index_dir = "",
+		                      .ledger_dir = "",
+		                      .locks = "",
+		                      .guard_share = 20,
+		                      .guard_min = 10,
+		                      .max_messages = 1000000 };
+	k->self = (struct mbox){ .host = &k->host, .conf = &k->conf, .margin_ns = -TRUST_NS };
+	mboxkit_policy(k, "digest");
 	mboxkit_plan(k, "fcntl dotlock_try");
 	k->self.plan.timeout_ms = 50;
 	k->self.plan.stale_ms = 300000;
@@ -144,7 +159,9 @@ mboxkit_text(const struct mboxkit *k)
 int
 mboxkit_try_open(struct mboxkit *k, struct pst_maildrop **d, struct pst_err *err)
 {
-	struct pst_maildrop_spec spec = { .path = k->path, .user = PST_LIT("test") };
+	struct pst_maildrop_spec spec = { .path = k->path,
+		                          .user = PST_LIT("test"),
+		                          .flags = k->open_flags };
 
 	return mbox_open(&k->self, &spec, d, err);
 }

@@ -14,11 +14,13 @@ struct mboxkit {
 	char last_event[64];
 	struct mbox_conf conf;
 	struct mbox self;
+	unsigned open_flags;
 	char path[512]; /* of the mbox; it is not there yet */
 };
 
 int mboxkit_set_up(void **state);
 int mboxkit_tear_down(void **state);
+void mboxkit_policy(struct mboxkit *k, const char *uidl); /* the setting of that name */
 void mboxkit_plan(struct mboxkit *k, const char *locks);
 
 void mboxkit_spew(const char *path, const void *text, size_t n);

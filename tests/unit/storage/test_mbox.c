@@ -254,13 +254,12 @@ static void
 test_uidls_that_another_server_showed(void **state)
 {
 	static const struct {
-		enum mbox_uidl uidl;
-		const char *want;
+		const char *uidl, *want;
 	} cases[] = {
-		{ MBOX_UIDL_DOVECOT, "0000000500001000 " },
-		{ MBOX_UIDL_UW, "0000100000000005 " },
-		{ MBOX_UIDL_CYRUS, "4096.5 " },
-		{ MBOX_UIDL_XUIDL, "old-one " },
+		{ "dovecot", "0000000500001000 " },
+		{ "uw", "0000100000000005 " },
+		{ "cyrus", "4096.5 " },
+		{ "x_uidl", "old-one " },
 	};
 	struct mboxkit *k = *state;
 	size_t i;
@@ -269,7 +268,7 @@ test_uidls_that_another_server_showed(void **state)
 		char *listing, *second;
 
 		drop_index(k);
-		k->conf.uidl = cases[i].uidl;
+		mboxkit_policy(k, cases[i].uidl);
 		mboxkit_puts(
 			k,
 			make_mail(1, "X-IMAPbase: 4096 0000000006\nX-UID: 5\nX-UIDL: old-one\n"));
@@ -283,7 +282,7 @@ test_uidls_that_another_server_showed(void **state)
 		assert_int_equal(strcspn(second, " "), MBOX_IDENTITY);
 		free(listing);
 	}
-	k->conf.uidl = MBOX_UIDL_DIGEST;
+	mboxkit_policy(k, "digest");
 	mboxkit_adds(k, make_mail(4, ""));
 	{
 		char *listing = mboxkit_listing(k); /* shown once, it stays */
