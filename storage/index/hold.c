@@ -141,10 +141,11 @@ hold_begin(const struct hold_area *area, const struct pst_hold *how, struct hold
 int
 hold_add(struct hold_batch *b, const struct hold_record *r, struct pst_err *err)
 {
-	char numbers[96];
+	char numbers[128];
 
-	(void)snprintf(numbers, sizeof(numbers), "m %" PRIu64 " %" PRIu64 " %u ", r->wire_octets,
-	               r->stored_octets, r->flags);
+	(void)snprintf(numbers, sizeof(numbers), "m %" PRIu64 " %" PRIu64 " %" PRIu64 " %u %u ",
+	               r->wire_octets, r->stored_octets, r->surrogate_octets, r->surrogate_rules,
+	               r->flags);
 	if (add_text(b, pst_str_c(numbers), err) != 0 || add_word(b, r->uidl, " ", err) != 0 ||
 	    add_word(b, r->before, " ", err) != 0 || add_word(b, r->name, "\n", err) != 0)
 		return -1;

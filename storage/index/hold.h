@@ -15,7 +15,7 @@
  *
  *	PSTHOLD 1
  *	removed 1700000000 SESSION
- *	m WIRE STORED FLAGS UIDL BEFORE NAME
+ *	m WIRE STORED SURROGATE RULES FLAGS UIDL BEFORE NAME
  *	end 1
  *
  * BEFORE is the UIDL of the message that was listed before it. */
@@ -37,8 +37,8 @@ struct hold_area {
 };
 
 struct hold_record {
-	uint64_t wire_octets, stored_octets;
-	unsigned flags; /* of struct index_message */
+	uint64_t wire_octets, stored_octets, surrogate_octets; /* as in struct index_message */
+	unsigned surrogate_rules, flags;                       /* likewise */
 	struct pst_str uidl;
 	struct pst_str before; /* empty: it was the first */
 	struct pst_str name;   /* the driver's */

@@ -186,13 +186,16 @@ read_word(struct pst_str *line, struct pst_str *word)
 static bool
 read_record(struct pst_str line, struct hold_record *r)
 {
-	uint64_t flags;
+	uint64_t rules, flags;
 
 	if (!pst_str_eq(escape_next(&line), PST_LIT("m")) ||
 	    !pst_str_u64(escape_next(&line), &r->wire_octets) ||
 	    !pst_str_u64(escape_next(&line), &r->stored_octets) ||
+	    !pst_str_u64(escape_next(&line), &r->surrogate_octets) ||
+	    !pst_str_u64(escape_next(&line), &rules) || rules > UINT8_MAX ||
 	    !pst_str_u64(escape_next(&line), &flags) || flags > UINT8_MAX)
 		return false;
+	r->surrogate_rules = (unsigned)rules;
 	r->flags = (unsigned)flags;
 	return read_word(&line, &r->uidl) && read_word(&line, &r->before) &&
 	       read_word(&line, &r->name) && line.n == 0 && r->uidl.n > 0 &&

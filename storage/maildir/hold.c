@@ -35,6 +35,8 @@ add_records(const struct pst_maildrop *d, const uint32_t *idx, uint32_t n, struc
 		}
 		r.wire_octets = m.wire_octets;
 		r.stored_octets = m.stored_octets;
+		r.surrogate_octets = m.surrogate_octets;
+		r.surrogate_rules = m.surrogate_rules;
 		r.flags = m.flags & (INDEX_PLACE_MASK | INDEX_CRLF | INDEX_UNMEASURED);
 		if (drop_bit(d->stale, idx[i]))
 			r.flags |= INDEX_UNMEASURED;

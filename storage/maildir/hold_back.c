@@ -177,6 +177,8 @@ describe(const struct back *b, const struct comer *c, struct index_message *m)
 	*m = (struct index_message){
 		.wire_octets = r->wire_octets,
 		.stored_octets = r->stored_octets,
+		.surrogate_octets = r->surrogate_octets,
+		.surrogate_rules = (uint8_t)r->surrogate_rules,
 		.name = name_of(b, c),
 		.uidl = r->uidl,
 		.flags = (r->flags & (INDEX_CRLF | INDEX_UNMEASURED)) | c->place,

@@ -18,7 +18,7 @@
 #define MAX_OUTDATED                                                                               \
 	1000 /* messages, in one listing: a hundredth of a second, if the disk is fast */
 
-/* A message that must be put in its place: new, back again, or measured again. */
+/* A message that must be put in its place: new, or back again. */
 struct arrival {
 	uint32_t order; /* that the ledger says; UINT32_MAX: none */
 	struct foreign_key key;
@@ -39,6 +39,7 @@ struct listing {
 
 	struct arrival *arrivals;
 	uint32_t arrival_count;
+	uint32_t again;  /* listed ones that were measured again */
 	uint32_t *order; /* ids of the new listing */
 	uint32_t listed;
 	uint32_t *kept; /* ids of known ones */
@@ -270,9 +271,14 @@ sort_arrivals(struct listing *l, struct pst_err *err)
 	for (i = known(l)->listed; i < s->known_count; i++)
 		if (s->marks[i].round != 0 && !s->marks[i].is_again)
 			add_arrival(l, i);
-	for (i = 0; i < s->fresh_count; i++)
-		if (s->fresh[i].state == FRESH_MEASURED)
+	for (i = 0; i < s->fresh_count; i++) {
+		if (s->fresh[i].state != FRESH_MEASURED)
+			continue;
+		if (s->fresh[i].known < known(l)->listed) /* below SCAN_NONE */
+			l->again++;
+		else
 			add_arrival(l, s->known_count + i);
+	}
 	qsort(l->arrivals, l->arrival_count, sizeof(*l->arrivals), compare_arrivals);
 	return 0;
 }
@@ -312,6 +318,19 @@ goes_before(const struct arrival *arrival, const struct arrival *listed)
 	return foreign_goes_before(&arrival->key, &listed->key);
 }
 
+/* The id under which a listed one is to be listed; SCAN_NONE: it is missing. */
+static uint32_t
+id_of_listed(const struct scan *s, uint32_t i)
+{
+	if (s->marks[i].round == 0)
+		return SCAN_NONE;
+	if (!s->marks[i].is_again)
+		return i;
+	return s->fresh[s->marks[i].again].state == FRESH_MEASURED
+	               ? s->known_count + s->marks[i].again
+	               : SCAN_NONE;
+}
+
 /* What was listed stays in its order; arrivals go between, by their keys. */
 static int
 merge(struct listing *l, struct pst_err *err)
@@ -319,14 +338,15 @@ merge(struct listing *l, struct pst_err *err)
 	const struct scan *s = &l->scan;
 	struct arrival here = { .order = 0 };
 	struct index_message m;
-	uint32_t i, next = 0;
+	uint32_t i, id, next = 0;
 
 	if (get_array(&l->mem_order, (uint64_t)known(l)->listed + l->arrival_count,
 	              sizeof(*l->order), err) != 0)
 		return -1;
 	l->order = l->mem_order.p;
 	for (i = 0; i < known(l)->listed; i++) {
-		if (s->marks[i].round == 0 || s->marks[i].is_again)
+		id = id_of_listed(s, i);
+		if (id == SCAN_NONE)
 			continue;
 		if (next < l->arrival_count) {
 			index_at(known(l), i, &m);
@@ -335,7 +355,7 @@ merge(struct listing *l, struct pst_err *err)
 		}
 		while (next < l->arrival_count && goes_before(&l->arrivals[next], &here))
 			l->order[l->listed++] = l->arrivals[next++].id;
-		l->order[l->listed++] = i;
+		l->order[l->listed++] = id;
 	}
 	while (next < l->arrival_count)
 		l->order[l->listed++] = l->arrivals[next++].id;
@@ -437,7 +457,7 @@ has_changed(const struct listing *l)
 	struct index_message m;
 	uint32_t i;
 
-	if (l->arrival_count > 0 || l->listed != known(l)->listed ||
+	if (l->arrival_count > 0 || l->again > 0 || l->listed != known(l)->listed ||
 	    l->kept_count != known(l)->kept)
 		return true;
 	for (i = 0; i < known(l)->listed; i++) {

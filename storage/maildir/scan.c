@@ -333,6 +333,7 @@ scan_add_again(struct scan *s, uint32_t known, struct pst_err *err)
 		.is_twin = s->marks[known].is_twin,
 	};
 	s->marks[known].is_again = true;
+	s->marks[known].again = s->fresh_count - 1;
 	return 0;
 }
 

@@ -67,7 +67,8 @@ struct scan_known {
 	uint32_t file; /* its name now, in scan->files; SCAN_NONE: as it was known */
 	uint8_t round; /* the last that saw it; 0: none */
 	bool is_twin;
-	bool is_again;    /* it stands among the fresh ones, to be measured again */
+	bool is_again;    /* it stands among the fresh ones, to be measured again: */
+	uint32_t again;   /* there */
 	bool is_renamed;  /* a fresh one is it, under another name */
 	bool is_recorded; /* its UIDL has come into the ledger now */
 };
