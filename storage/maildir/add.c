@@ -303,7 +303,7 @@ show(struct addition *a, struct pst_err *err)
 	int fd = -1;
 	int rc = -1;
 
-	if (syncfs(a->d->root) != 0)
+	if (fsync(a->d->root) != 0) /* what is in it is on the disk */
 		return fail(a, "sync", err);
 	if (rename_to_free(AT_FDCWD, a->hidden, AT_FDCWD, a->d->path) != 0)
 		return fail(a, "give it its name", err);

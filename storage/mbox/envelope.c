@@ -62,6 +62,7 @@ mbox_envelope(struct pst_maildrop *d, uint32_t idx, struct pst_envelope *out, st
 	d->envelope = text;
 	h = mem_new(sizeof(*h));
 	mbox_header((struct pst_str){ text, n }, false, h);
+	(void)mbox_header_settle(h, m.content);
 	out->is_seen = h->status.n > 0 && memchr(h->status.p, 'R', h->status.n) != NULL;
 	mbox_from_parts((struct pst_str){ text, n }, &out->sender, &when_s);
 	free(h);

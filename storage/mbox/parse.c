@@ -198,6 +198,7 @@ take_mark(struct mbox_header *h, struct pst_str line, size_t at)
 	if (!is_uidl(h->marked_uidl))
 		return false;
 	h->has_mark = true;
+	h->marked_status = h->status;
 	h->mark_end = at + line.n;
 	hide(h, at, line.n);
 	return true;
@@ -216,6 +217,7 @@ mbox_header_settle(struct mbox_header *h, uint64_t content)
 	if (h->header_octets > content)
 		h->header_octets = (size_t)content;
 	h->is_internal = false;
+	h->status = h->marked_status;
 	h->x_uid = h->x_uidl = h->x_imapbase = none;
 	return true;
 }

@@ -44,7 +44,8 @@ struct mbox_header {
 	bool has_mark;
 	uint64_t mark_end; /* of the mark's line, from the end of the From_ line on */
 	uint64_t marked_octets;
-	struct pst_str marked_uidl; /* may be empty */
+	struct pst_str marked_uidl;   /* may be empty */
+	struct pst_str marked_status; /* of a Status before it */
 	uint32_t gap_count;
 	struct pst_gap gaps[MBOX_GAPS]; /* hidden headers, counted from the end of the From_ line */
 };
