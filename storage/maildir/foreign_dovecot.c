@@ -64,7 +64,7 @@ static int
 parse_head(struct parse *p, struct pst_str head, struct pst_err *err)
 {
 	struct pst_str version = take_word(&head), word;
-	uint32_t next;
+	uint64_t next;
 
 	p->with_tokens = pst_str_eq(version, PST_LIT("3"));
 	if (!p->with_tokens && !pst_str_eq(version, PST_LIT("1")))
@@ -78,8 +78,9 @@ parse_head(struct parse *p, struct pst_str head, struct pst_err *err)
 		word = take_word(&head);
 		if (word.n > 0 && word.p[0] == 'V' && p->validity == 0)
 			(void)to_number(after_letter(word), &p->validity);
-		else if (word.n > 0 && word.p[0] == 'N' && to_number(after_letter(word), &next))
-			foreign_number(p->f, next - 1);
+		else if (word.n > 0 && word.p[0] == 'N' && pst_str_u64(after_letter(word), &next) &&
+		         next > 0)
+			foreign_number(p->f, next > UID_MAX ? UID_MAX : next - 1);
 	}
 	return 0;
 }

@@ -105,8 +105,10 @@ count_news(const struct pst_maildrop *d, const struct scan *s, const struct uidl
 		const struct scan_fresh *f = &s->fresh[i];
 		const struct uidl_choice *c = uidls_choice(u, i);
 
+		/* What the old server's list has was moved here through IMAP, perhaps. */
 		if (f->known != SCAN_NONE || f->state != FRESH_MEASURED ||
-		    (c != NULL && (c->origin == UIDL_FROM_LEDGER || c->origin == UIDL_RENAMED)))
+		    (c != NULL && (c->origin == UIDL_FROM_LEDGER || c->origin == UIDL_RENAMED ||
+		                   c->origin == UIDL_FROM_LIST)))
 			continue;
 		if (n->count == 0 || f->mtime_ns < n->first_ns)
 			n->first_ns = f->mtime_ns;

@@ -294,6 +294,23 @@ attempt(struct writeback *w, struct dotlock *lock, int dirfd, struct pst_err *er
 	return 0;
 }
 
+/* What the list does not have would get a number of the list the next time: unless what is shown now
+ * is on record. */
+static void
+must_be_recorded(const struct writeback *w)
+{
+	uint32_t i;
+
+	for (i = 0; i < w->s->fresh_count; i++) {
+		struct uidl_choice *c = uidls_choice(w->u, i);
+
+		if (c != NULL && is_there(w->s, w->s->known_count + i) &&
+		    c->origin == UIDL_FROM_MAIL &&
+		    foreign_find(w->f, base_of(w->s, w->s->known_count + i)) == NULL)
+			c->origin = UIDL_GIVEN;
+	}
+}
+
 static void
 clear(struct writeback *w)
 {
@@ -345,5 +362,7 @@ writeback_run(const struct pst_maildrop *d, struct scan *s, struct foreign *f, s
 		*owes_out = why.kind != PST_E_PERM;
 		rc = load_again(&w, err);
 	}
+	if (rc == 0 && *owes_out)
+		must_be_recorded(&w);
 	return rc;
 }

@@ -90,7 +90,7 @@ class SharedUse(BedCase):
     def deliver(self, rng):
         token, octets = self.ledger.message()
         self.bed.deliver(octets, self.user, name="%d.M%dP%d.h" % (
-            1700000000 + rng.randrange(1000), rng.randrange(1000000), token))
+            time.time() + rng.randrange(10), rng.randrange(1000000), token))
         time.sleep(rng.random() * 0.01)
 
     def imap(self, rng):
