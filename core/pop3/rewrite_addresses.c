@@ -96,6 +96,22 @@ split(struct pst_str s, struct mailbox *m)
 	m->address = rewrite_trim((struct pst_str){ s.p + angle + 1, n });
 }
 
+/* libidn2 leaves out what no name may have, spaces and all: mail would go elsewhere. */
+static bool
+is_domain(struct pst_str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		const char c = pst_lower(s.p[i]);
+
+		if ((c & 0x80) == 0 && !(c >= 'a' && c <= 'z') && !pst_is_digit(c) && c != '-' &&
+		    c != '.')
+			return false;
+	}
+	return s.n > 0 && s.n <= DOMAIN_MAX;
+}
+
 /* The domain's A-labels, malloc'ed; NULL: it has none. */
 static char *
 to_ascii(struct pst_str domain)
@@ -103,7 +119,7 @@ to_ascii(struct pst_str domain)
 	char *text = NULL;
 	uint8_t *ascii = NULL;
 
-	if (domain.n == 0 || domain.n > DOMAIN_MAX || pst_str_has_nul(domain))
+	if (!is_domain(domain))
 		return NULL;
 	text = pst_str_dup(domain);
 	if (idn2_lookup_u8((const uint8_t *)text, &ascii,
