@@ -22,6 +22,10 @@ struct crew_order {
 	gid_t mail_gid;
 };
 
+/* Fills it from a configuration that finder_start has read. An exit status. */
+int crew_order_fill(struct crew_order *o, struct ctl *c, const struct conf_texts *sections,
+                    const struct drops_plan *plan, const struct drops_how *how);
+
 /* How one maildrop's work ended. */
 struct crew_result {
 	const char *user;

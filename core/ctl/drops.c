@@ -224,21 +224,38 @@ default_jobs(void)
 }
 
 static int
-find_mail_user(struct round *r)
+find_mail_user(struct crew_order *o, struct ctl *c)
 {
 	struct conf_problems problems;
 	struct settings_users users = { .mail = { 0, 0 } };
 
-	if (geteuid() != 0 || r->c->settings.mail.run_as == RUN_AS_USER)
+	if (geteuid() != 0 || c->settings.mail.run_as == RUN_AS_USER)
 		return CTL_OK;
-	conf_problems_init(&problems, r->c->arena);
-	settings_find_users(&r->c->settings, &r->c->texts, &users, &problems);
+	conf_problems_init(&problems, c->arena);
+	settings_find_users(&c->settings, &c->texts, &users, &problems);
 	if (users.mail.uid == 0 || users.mail.gid == 0)
 		return ctl_fail("server.mail_user: \"%s\" is no system user, or root",
-		                r->c->settings.server.mail_user);
-	r->order.mail_uid = users.mail.uid;
-	r->order.mail_gid = users.mail.gid;
+		                c->settings.server.mail_user);
+	o->mail_uid = users.mail.uid;
+	o->mail_gid = users.mail.gid;
 	return CTL_OK;
+}
+
+int
+crew_order_fill(struct crew_order *o, struct ctl *c, const struct conf_texts *sections,
+                const struct drops_plan *plan, const struct drops_how *how)
+{
+	*o = (struct crew_order){
+		.settings = &c->settings,
+		.sections = sections,
+		.plan = plan,
+		.how = *how,
+	};
+	if (o->how.jobs == 0)
+		o->how.jobs = default_jobs();
+	if (o->how.limit_ms == 0)
+		o->how.limit_ms = LIMIT_DEFAULT_MS;
+	return find_mail_user(o, c);
 }
 
 static int
@@ -247,18 +264,8 @@ begin(struct round *r, const struct drops_how *how)
 	r->finder = finder_start(r->c, r->names, &r->storage_texts);
 	if (r->finder == NULL)
 		return CTL_FAILED;
-	r->order = (struct crew_order){
-		.settings = &r->c->settings,
-		.sections = &r->storage_texts,
-		.plan = r->plan,
-		.how = *how,
-	};
-	if (r->order.how.jobs == 0)
-		r->order.how.jobs = default_jobs();
-	if (r->order.how.limit_ms == 0)
-		r->order.how.limit_ms = LIMIT_DEFAULT_MS;
 	progress_begin(&r->progress, how->with_progress);
-	return find_mail_user(r);
+	return crew_order_fill(&r->order, r->c, &r->storage_texts, r->plan, how);
 }
 
 static int

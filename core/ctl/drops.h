@@ -142,7 +142,11 @@ struct drops_plan {
  * CTL_TEMP where all that failed may be better later. */
 int drops_command(struct ctl *c, int argc, char **argv, const struct drops_plan *plan);
 
-/* The same without a command line. */
+/* Its two steps: the command line, */
+int drops_parse(int argc, char **argv, const struct drops_plan *plan, struct drops_names *names_out,
+                struct drops_how *how_out);
+
+/* and the work. */
 int drops_each(struct ctl *c, const struct drops_names *names, const struct drops_how *how,
                const struct drops_plan *plan, struct drops_sum *sum_out);
 

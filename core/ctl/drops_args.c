@@ -114,7 +114,8 @@ is_sensible(const struct said *s)
 }
 
 int
-drops_command(struct ctl *c, int argc, char **argv, const struct drops_plan *plan)
+drops_parse(int argc, char **argv, const struct drops_plan *plan, struct drops_names *names_out,
+            struct drops_how *how_out)
 {
 	struct said s = { .plan = plan };
 	struct option options[OPTIONS_MAX];
@@ -132,6 +133,17 @@ drops_command(struct ctl *c, int argc, char **argv, const struct drops_plan *pla
 	s.names.user_count = (size_t)(argc - (optind - 1));
 	if (!is_sensible(&s))
 		return CTL_USAGE;
-	status = plan->ready != NULL ? plan->ready(plan->arg) : CTL_OK;
-	return status == CTL_OK ? drops_each(c, &s.names, &s.how, plan, NULL) : status;
+	*names_out = s.names;
+	*how_out = s.how;
+	return plan->ready != NULL ? plan->ready(plan->arg) : CTL_OK;
+}
+
+int
+drops_command(struct ctl *c, int argc, char **argv, const struct drops_plan *plan)
+{
+	struct drops_names names;
+	struct drops_how how;
+	int status = drops_parse(argc, argv, plan, &names, &how);
+
+	return status == CTL_OK ? drops_each(c, &names, &how, plan, NULL) : status;
 }

@@ -6,6 +6,7 @@
 #include "ctl/ctl.h"
 
 int ctl_maildrop_index(struct ctl *c, int argc, char **argv);
+int ctl_maildrop_watch(struct ctl *c, int argc, char **argv);
 int ctl_maildrop_show(struct ctl *c, int argc, char **argv);
 int ctl_maildrop_convert(struct ctl *c, int argc, char **argv);
 int ctl_maildrop_expire(struct ctl *c, int argc, char **argv);

@@ -148,6 +148,10 @@ static const struct ctl_command commands[] = {
 	  "comes behind; nothing is changed where less than --min-share (95) of a hundred "
 	  "messages are here. --dry-run only says what would change.",
 	  ctl_migrate_import },
+	{ "maildrop watch", DROPS_MANY " [--delay SECONDS] [--refresh SECONDS] " DROPS_MANY_HOW,
+	  "Keeps the indexes of maildrops up to date: looks at each soon after mail came there "
+	  "(inotify), until it is ended. New users are found on a timer. Runs as a service.",
+	  ctl_maildrop_watch },
 	{ "maildrop show", "USER " DROPS_ONE_HOW,
 	  "Shows a maildrop: where it is, whose, its index and the lists of other servers, whether a "
 	  "session has it, its messages and octets.",
