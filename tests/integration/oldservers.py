@@ -88,6 +88,8 @@ class Server:
     def write_list(self, octets):
         with open(self.list_path(), "wb") as f:
             f.write(octets)
+        if IS_ROOT:
+            os.chown(self.list_path(), *self.owner)
 
     def command(self):
         raise NotImplementedError

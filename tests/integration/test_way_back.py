@@ -3,6 +3,8 @@
 
 The real servers make the Maildirs, and show them again after Postern has served them for a while."""
 import os
+import re
+import shutil
 import subprocess
 import time
 import unittest
@@ -10,6 +12,14 @@ import unittest
 import oldservers
 from bed import IS_ROOT, BedCase, eventually
 from oldservers import mail, needs_courier, needs_dovecot, uidls_of
+
+
+# Of one second, with and without microseconds, of other alphabets, and none of a delivery agent.
+ODD_NAMES = ("1700000000.M5P1.h", "1700000000", "1700000000.12.h", "1700000000.~.h",
+             "1700000000.\u00fctf8.h", "1700000000.V801I5f3M12.h", "1700000000.M99.h",
+             "1700000000.a-b", "1700000000.a", "no-number", "01699999999.M1.h", "1700000000.xM5.h",
+             "1700000000.aM9.h", "1700000000.M.h", "1700000000.h.M3", "1700000000.x,S=1x",
+             "1700000000.M12P3.h", "1700000000.M5P1.h.b")
 
 
 class Case(BedCase):
@@ -114,6 +124,57 @@ class Dovecot(Case):
                 self.assertTrue(os.path.exists(place + "/.INBOX/dovecot-uidlist"))
         self.bed.renew({})
 
+    def test_new_mail_is_numbered_as_dovecot_numbers(self):
+        """The same names, once numbered by the one and once by the other."""
+        for number, name in enumerate(ODD_NAMES):
+            self.deliver(name, octets=mail(number))
+        fresh = oldservers.Dovecot()
+        self.addCleanup(fresh.remove)
+        old = self.on_maildrop(oldservers.Dovecot)
+        shutil.rmtree(fresh.path)
+        shutil.copytree(old.path, fresh.path)
+        fresh.show()
+        old.write_list(re.sub(rb"N\d+", b"N1", fresh.read_list().split(b"\n")[0]) + b"\n")
+        shown = self.show()
+        self.assertEqual(len(shown[0]), len(ODD_NAMES))
+        self.assertEqual(self.numbers(old), self.numbers(fresh))
+        self.assertEqual(old.show(), shown)
+
+    @staticmethod
+    def numbers(old):
+        found = {}
+        for line in old.read_list().split(b"\n")[1:-1]:
+            found[line.split(b":", 1)[1].split(b":")[0]] = int(line.split(b" ")[0])
+        return found
+
+    def test_a_file_that_comes_back_is_what_dovecot_says(self):
+        old = self.on_maildrop(oldservers.Dovecot)
+        old.fill(3)
+        first = uidls_of(old.show()[0])
+        box = os.path.join(old.path, "cur")
+        name = sorted(os.listdir(box))[1]
+        os.rename(os.path.join(box, name), os.path.join(old.home, "aside"))
+        old.show()  # it notices
+        os.rename(os.path.join(old.home, "aside"), os.path.join(box, name))
+        expected = old.show()
+        self.assertNotIn(first[1], uidls_of(expected[0]))
+        self.assertEqual(self.show(), expected)
+
+    def test_odd_flags_and_other_lists(self):
+        old = self.on_maildrop(oldservers.Dovecot)
+        for number, name in enumerate(("1700000001.a:2,ST", "1700000002.b:2,S,extra",
+                                       "1700000003.c:2,abS", "1700000004.d:2,")):
+            old.put(name, mail(number), box="cur")
+        expected = old.show()
+        old.put("../courierimapuiddb", b"1 99 100\n50 1700000001.a\n")
+        old.put("../courierpop3dsizelist", b"/3 9 77\n1700000001.a:2, 5 8:77:0\n")
+        self.assertEqual(self.show(), expected)
+        self.deliver("1900000000.M1P1.h")
+        shown = self.show()
+        self.assertEqual(old.show(), shown)
+        with open(old.path + "/courierpop3dsizelist", "rb") as f:
+            self.assertEqual(f.read().count(b"\n"), 2, "of two lists the one that counts")
+
     def test_a_damaged_list_is_whole_after_a_way_back(self):
         old = self.on_maildrop(oldservers.Dovecot)
         old.fill(6)
@@ -173,6 +234,18 @@ class Dovecot(Case):
 
 @needs_courier
 class Courier(Case):
+    def test_the_order_of_odd_names(self):
+        old = self.on_maildrop(oldservers.Courier)
+        for number, name in enumerate(ODD_NAMES):
+            self.deliver(name, octets=mail(number))
+        self.assertEqual(old.show(), self.show(), "a list is made, and taken over")
+        for round_ in range(2):
+            for number, name in enumerate(ODD_NAMES):
+                self.deliver(name.replace("17", "18", 1) + str(round_), octets=mail(number))
+            shown = self.show()
+            self.assertEqual(len(shown[0]), (round_ + 2) * len(ODD_NAMES))
+            self.assertEqual(old.show(), shown)
+
     def test_there_and_back(self):
         self.there_and_back(self.on_maildrop(oldservers.Courier))
 
@@ -212,8 +285,6 @@ class Courier(Case):
                 lines = [form % ((name, n) if version else name)  # without flags: it ignores it
                          for n, name in enumerate(names, 1)]
                 old.write_list((head[version] + "\n".join(lines) + "\n").encode())
-                subprocess.run(["chown", "%d:%d" % (self.bed.uid, self.bed.gid), old.list_path()],
-                               check=True)
                 before = self.show()
                 self.deliver("1800000000.M1P1.h")
                 shown = self.show()
@@ -261,8 +332,6 @@ class Both(Case):
                    for n, line in enumerate(lines[1:-1], 1)]
         dovecot = self.on_maildrop(oldservers.Dovecot)
         dovecot.write_list("\n".join(["3 V7 N5", *records, ""]).encode())
-        subprocess.run(["chown", "%d:%d" % (self.bed.uid, self.bed.gid), dovecot.list_path()],
-                       check=True)
         self.deliver("1900000000.M1P1.h")
         shown = self.show()
         self.assertTrue(uidls_of(shown[0])[0].startswith("UID"))

@@ -332,15 +332,13 @@ static void
 test_no_number_comes_again(void **state)
 {
 	struct kit *k = *state;
-	char line[64], want[64], *list = calloc(1, 65536);
+	char want[64], *list = malloc(65536);
+	size_t n = (size_t)snprintf(list, 65536, "3 V1 N2\n");
 	unsigned i;
 
 	k->conf.dovecot_uidl_format = "%u";
-	strcpy(list, "3 V1 N2\n");
-	for (i = 1; i <= 400; i++) {
-		(void)snprintf(line, sizeof(line), "%u :gone%u\n", i, i);
-		strcat(list, line);
-	}
+	for (i = 1; i <= 400; i++)
+		n += (size_t)snprintf(list + n, 65536 - n, "%u :gone%u\n", i, i);
 	put_list(k, FOREIGN_DOVECOT_LIST, list);
 	free(list);
 	kit_puts(k, "new", "1.a", "\n");
