@@ -135,6 +135,11 @@ int drop_look_again(struct pst_maildrop *d, struct pst_err *err);
 enum pst_fetch_result drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags,
                                  struct pst_body *body_out, struct pst_err *err);
 
+/* ---- rearrange.c: order and UIDLs from elsewhere ---- */
+
+int drop_rearrange(struct pst_maildrop *d, const struct pst_place *places, uint32_t n,
+                   struct pst_err *err);
+
 /* ---- commit.c: removal ---- */
 
 int drop_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,

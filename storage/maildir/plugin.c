@@ -137,6 +137,7 @@ static const struct pst_storage storage = {
 	.closes_now = drop_closes_now,
 	.add = drop_add,
 	.received = drop_received,
+	.rearrange = drop_rearrange,
 	.mark_seen = drop_mark_seen,
 	.hold = drop_hold,
 	.bring_back = drop_bring_back,

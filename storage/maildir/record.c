@@ -174,9 +174,11 @@ static void
 add_fresh(struct writing *w, const struct scan *s, const struct uidls *u, uint32_t fresh)
 {
 	const struct uidl_choice *c = uidls_choice(u, fresh);
+	const struct ledger_entry *was = ledger_of_uidl(u->ledger, c->uidl);
 	uint32_t place;
 
 	w->entries[w->count++] = (struct ledger_entry){
+		.order = was == NULL ? 0 : was->order, /* its name changes, its place does not */
 		.key = maildir_base(scan_name(s, s->known_count + fresh, &place)),
 		.uidl = c->uidl,
 		.print = s->fresh[fresh].print,
