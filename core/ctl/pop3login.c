@@ -265,8 +265,13 @@ pop3client_login(struct pop3client *c, const struct pop3account *account, struct
 {
 	const bool as_master = account->master.n > 0 && account->separator == NULL;
 	const bool no_user = c->capa.is_known && !c->capa.user && c->capa.sasl_plain;
-	int rc = as_master || no_user ? login_by_sasl(c, account, err)
-	                              : login_by_pass(c, account, err);
+	struct pop3reply reply;
+	int rc;
+
+	/* Else headers with UTF-8 come as surrogates, of other sizes: RFC 6856 section 5. */
+	if (c->capa.utf8 && pop3client_ask(c, "UTF8", &reply, err) != 0)
+		return -1;
+	rc = as_master || no_user ? login_by_sasl(c, account, err) : login_by_pass(c, account, err);
 
 	/* Some say more once somebody is in, PIPELINING for one. */
 	if (rc == 0 && c->capa.is_known)

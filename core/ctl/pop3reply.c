@@ -119,6 +119,8 @@ pop3capa_line(struct pop3capa *c, struct pst_str line)
 		c->uidl = true;
 	else if (pst_str_ieq(word, PST_LIT("PIPELINING")))
 		c->pipelining = true;
+	else if (pst_str_ieq(word, PST_LIT("UTF8")))
+		c->utf8 = true;
 	else if (pst_str_ieq(word, PST_LIT("SASL")))
 		while (line.n > 0)
 			if (pst_str_ieq(next_word(&line), PST_LIT("PLAIN")))

@@ -38,7 +38,7 @@ bool pop3reply_is_uidl(struct pst_str uidl);
 /* What CAPA lists, as far as a client that only reads needs it. */
 struct pop3capa {
 	bool is_known; /* there was an answer to CAPA */
-	bool user, stls, top, uidl, pipelining, sasl_plain;
+	bool user, stls, top, uidl, pipelining, sasl_plain, utf8;
 };
 
 void pop3capa_line(struct pop3capa *c, struct pst_str line);
