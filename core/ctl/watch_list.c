@@ -197,19 +197,18 @@ watch_list_take(struct watch_list *l, const struct drop_row *row, int64_t now_ms
 	bool is_there;
 	size_t at = place_of(l, row->user, &is_there);
 	struct watched *w = is_there ? l->v[at] : insert(l, at);
-	bool is_new = !is_there || !is_same_row(&w->row, row);
 
 	w->is_listed = true;
-	if (is_new) {
+	if (!is_there || !is_same_row(&w->row, row)) {
 		forget_watches(l, w);
 		if (is_there)
 			free_strings(&w->row);
 		keep_row(&w->row, row);
 	}
-	if (is_new || w->watches == 0) /* it may have come to be, or watches may be free again */
+	if (w->watches == 0) { /* it may have come to be, or watches may be free again */
 		watch(l, w);
-	if (is_new || w->watches == 0)
 		w->due_ms = now_ms;
+	}
 }
 
 void
