@@ -81,6 +81,7 @@ plugin_host_init(struct plugin_host *h, const char *instance, const char *worker
 		.retire = host_retire,
 		.md5 = host_md5,
 		.survey = pop3_survey,
+		.survey_in = pop3_survey_in,
 		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 }

@@ -82,7 +82,11 @@ pop3_head_clear(struct pop3_head *h)
 static bool
 is_suspicious(struct pst_str begin, bool is_all)
 {
-	return pop3_has_8bit(begin) || (!is_all && pop3_header_octets(begin) == 0);
+	struct pst_str head = { begin.p, pop3_header_octets(begin) };
+
+	if (head.n == 0)
+		return !is_all || pop3_has_8bit(begin);
+	return pop3_has_8bit(head);
 }
 
 static int
@@ -98,10 +102,9 @@ add_surrogate(const struct pst_body *body, struct pst_measured *out, struct pst_
 }
 
 int
-pop3_survey(const struct pst_body *body, struct pst_measured *out, struct pst_err *err)
+pop3_survey_in(const struct pst_body *body, char *room, size_t octets, struct pst_measured *out,
+               struct pst_err *err)
 {
-	/* Not zeroed: that would cost as much as the reading of a small message. */
-	char *room = pst_realloc(NULL, body->length < PIECE ? (size_t)body->length + 1 : PIECE);
 	bool is_looked_at = false;
 	struct pop3_size size;
 	uint64_t at = 0;
@@ -112,9 +115,9 @@ pop3_survey(const struct pst_body *body, struct pst_measured *out, struct pst_er
 	if (body->offset > INT64_MAX || body->length > INT64_MAX - body->offset)
 		rc = pst_err_set(err, PST_E_PERM, "a message beyond the end of any file");
 	while (rc == 0 && at < body->length) {
-		struct pst_str piece = { room, PIECE };
+		struct pst_str piece = { room, octets };
 
-		if (body->length - at < PIECE)
+		if (body->length - at < octets)
 			piece.n = (size_t)(body->length - at);
 		rc = read_all(body, at, room, piece.n, err);
 		if (rc != 0)
@@ -124,11 +127,22 @@ pop3_survey(const struct pst_body *body, struct pst_measured *out, struct pst_er
 		pop3_size_feed(&size, piece);
 		at += piece.n;
 	}
-	free(room);
 	out->size_octets = pop3_size_end(&size);
 	/* Any line end that is not CRLF, and a missing last one, adds octets on the wire. */
 	out->crlf = body->length > 0 && out->size_octets == body->length;
 	if (rc == 0 && is_looked_at)
 		rc = add_surrogate(body, out, err);
+	return rc;
+}
+
+int
+pop3_survey(const struct pst_body *body, struct pst_measured *out, struct pst_err *err)
+{
+	/* Not zeroed: that would cost as much as the reading of a small message. */
+	size_t octets = body->length < PIECE ? (size_t)body->length + 1 : PIECE;
+	char *room = pst_realloc(NULL, octets);
+	int rc = pop3_survey_in(body, room, octets, out, err);
+
+	free(room);
 	return rc;
 }

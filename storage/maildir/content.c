@@ -78,15 +78,15 @@ own_uidl(const struct scan *s, int fd, const struct scan_fresh *f, char out[UIDL
 }
 
 int
-scan_content(struct scan *s, int fd, struct scan_fresh *f, struct pst_err *err)
+scan_content(struct scan *s, int fd, struct pst_str text, struct scan_fresh *f, struct pst_err *err)
 {
 	char first[INDEX_PRINT_OCTETS] PST_UNINITIALIZED;
 	struct pst_str own;
 	char out[UIDL_ROOM];
-	size_t n;
 
-	n = f->stored_octets < INDEX_PRINT_LEAST ? 0 : read_at(fd, first, sizeof(first), 0);
-	f->print = index_print((struct pst_str){ first, n }, f->stored_octets, f->mtime_ns);
+	if (text.n == 0 && f->stored_octets >= INDEX_PRINT_LEAST)
+		text = (struct pst_str){ first, read_at(fd, first, sizeof(first), 0) };
+	f->print = index_print(text, f->stored_octets, f->mtime_ns);
 	if (!s->self->policy.has_header && s->self->policy.kind != UIDL_DIGEST)
 		return 0;
 	own = own_uidl(s, fd, f, out);

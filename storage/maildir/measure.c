@@ -15,6 +15,9 @@
 #include "storage/maildir/name.h"
 #include "storage/maildir/scan.h"
 
+#define ROOM_OCTETS ((size_t)64 * 1024)
+#define AHEAD 24 /* messages whose names are fetched from memory while others are read */
+
 struct trouble {
 	uint32_t refused, lying;
 	struct pst_err first_refused; /* with the name */
@@ -72,7 +75,7 @@ note_lie(struct trouble *t, struct pst_str name, uint64_t stored, uint64_t wire)
 }
 
 static enum scan_state
-measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh *f,
+measure_fd(const struct scan *s, int fd, struct pst_str name, char *room, struct scan_fresh *f,
            struct trouble *t)
 {
 	struct pst_body body = { .fd = fd };
@@ -87,7 +90,7 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh 
 	f->stored_octets = (uint64_t)st.st_size;
 	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	body.length = f->stored_octets;
-	if (s->self->host->survey(&body, &measured, &err) != 0) {
+	if (s->self->host->survey_in(&body, room, ROOM_OCTETS, &measured, &err) != 0) {
 		if (t->refused++ == 0)
 			pst_err_set(&t->first_refused, err.kind, "%.*s: %.160s", PST_ARG(name),
 			            err.text);
@@ -100,8 +103,17 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, struct scan_fresh 
 	return FRESH_MEASURED;
 }
 
+/* What of the message lies in the room: all of it, or nothing. */
+static struct pst_str
+text_of(const struct scan_fresh *f, const char *room)
+{
+	bool is_whole = f->stored_octets <= ROOM_OCTETS;
+
+	return (struct pst_str){ room, is_whole ? (size_t)f->stored_octets : 0 };
+}
+
 static int
-measure_one(struct scan *s, uint32_t i, struct trouble *t, struct pst_err *err)
+measure_one(struct scan *s, uint32_t i, char *room, struct trouble *t, struct pst_err *err)
 {
 	struct scan_fresh *f = &s->fresh[i];
 	uint32_t place;
@@ -123,9 +135,9 @@ measure_one(struct scan *s, uint32_t i, struct trouble *t, struct pst_err *err)
 			pst_err_sys(&t->first_refused, PST_E_TEMP, "open %.160s", path);
 		return 0;
 	}
-	f->state = (uint8_t)measure_fd(s, fd, name, f, t);
+	f->state = (uint8_t)measure_fd(s, fd, name, room, f, t);
 	if (f->state == FRESH_MEASURED)
-		rc = scan_content(s, fd, f, err); /* name may lie elsewhere now */
+		rc = scan_content(s, fd, text_of(f, room), f, err); /* name may lie elsewhere now */
 	close(fd);
 	return rc;
 }
@@ -154,26 +166,51 @@ tell(const struct scan *s, const struct trouble *t)
 		          "files=%u first=\"%s\": counted, not believed", t->lying, t->first_lying);
 }
 
+/* The order of the inodes is not that of the names in memory, which are many. */
+static void
+fetch_ahead(const struct scan *s, const struct job *jobs, uint32_t i, uint32_t n)
+{
+	const struct scan_fresh *f;
+
+	if (i + AHEAD < n)
+		__builtin_prefetch(&s->fresh[jobs[i + AHEAD].fresh], 1);
+	if (i + AHEAD / 2 < n) {
+		f = &s->fresh[jobs[i + AHEAD / 2].fresh];
+		if (f->file != SCAN_NONE)
+			__builtin_prefetch(&s->files[f->file]);
+	}
+	if (i + AHEAD / 4 < n) {
+		f = &s->fresh[jobs[i + AHEAD / 4].fresh];
+		if (f->file != SCAN_NONE)
+			__builtin_prefetch(s->text + s->files[f->file].text);
+	}
+}
+
 int
 scan_measure(struct scan *s, struct pst_err *err)
 {
 	struct trouble trouble = { .refused = 0 };
-	struct mem mem = { NULL, 0 };
+	struct mem mem = { NULL, 0 }, room = { NULL, 0 };
 	uint32_t i, n = 0, todo = scan_count_fresh(s, FRESH_UNMEASURED);
 	struct job *jobs;
 	int rc = 0;
 
 	if (todo == 0)
 		return 0;
-	if (mem_get(&mem, todo * sizeof(*jobs)) != 0)
+	if (mem_get(&mem, todo * sizeof(*jobs)) != 0 || mem_get(&room, ROOM_OCTETS) != 0) {
+		mem_drop(&mem);
 		return pst_err_set(err, PST_E_TEMP, "no memory to list the maildrop");
+	}
 	jobs = mem.p;
 	for (i = 0; i < s->fresh_count; i++)
 		if (s->fresh[i].state == FRESH_UNMEASURED)
 			jobs[n++] = (struct job){ s->fresh[i].ino, i };
 	qsort(jobs, n, sizeof(*jobs), compare_jobs);
-	for (i = 0; i < n && rc == 0; i++)
-		rc = measure_one(s, jobs[i].fresh, &trouble, err);
+	for (i = 0; i < n && rc == 0; i++) {
+		fetch_ahead(s, jobs, i, n);
+		rc = measure_one(s, jobs[i].fresh, room.p, &trouble, err);
+	}
+	mem_drop(&room);
 	mem_drop(&mem);
 	tell(s, &trouble);
 	return rc;

@@ -174,8 +174,9 @@ int scan_measure(struct scan *s, struct pst_err *err);
 
 /* ---- content.c: what a message's octets say of its UIDL ---- */
 
-/* Fills print and own of f, which lies in fd. */
-int scan_content(struct scan *s, int fd, struct scan_fresh *f, struct pst_err *err);
+/* Fills print and own of f, which lies in fd. text: all of it, or empty. */
+int scan_content(struct scan *s, int fd, struct pst_str text, struct scan_fresh *f,
+                 struct pst_err *err);
 
 uint32_t scan_count_fresh(const struct scan *s, enum scan_state state);
 

@@ -110,6 +110,11 @@ struct pst_host {
 	/* 1 to 255: the rules by which this server makes surrogates. Where surrogate_octets are
 	 * remembered so is this; those that were counted by other rules are not right any more. */
 	uint32_t surrogate_rules;
+
+	/* survey, through a room of so many octets, not 0: a message that is not longer lies there
+	 * then. For many messages, one after the other. */
+	int (*survey_in)(const struct pst_body *body, char *room, size_t octets,
+	                 struct pst_measured *out, struct pst_err *err);
 };
 
 struct pst_plugin {

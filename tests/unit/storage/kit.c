@@ -51,21 +51,34 @@ host_md5(const void *data, size_t n, uint8_t out[16])
 /* Which kit counts: measure is not told the host. */
 static _Thread_local struct kit *measuring;
 
+/* 0, or what the test wants to happen instead of reading. */
+static int
+on_survey(struct pst_err *err)
+{
+	void (*hook)(struct kit *);
+
+	if (measuring == NULL)
+		return 0;
+	hook = measuring->on_measure;
+	measuring->measured++;
+	measuring->on_measure = NULL;
+	if (hook != NULL)
+		hook(measuring);
+	errno = measuring->measure_errno;
+	return errno == 0 ? 0 : pst_err_sys(err, PST_E_TEMP, "read");
+}
+
 static int
 host_survey(const struct pst_body *body, struct pst_measured *out, struct pst_err *err)
 {
-	if (measuring != NULL) {
-		void (*hook)(struct kit *) = measuring->on_measure;
+	return on_survey(err) != 0 ? -1 : pop3_survey(body, out, err);
+}
 
-		measuring->measured++;
-		measuring->on_measure = NULL;
-		if (hook != NULL)
-			hook(measuring);
-		errno = measuring->measure_errno;
-		if (errno != 0)
-			return pst_err_sys(err, PST_E_TEMP, "read");
-	}
-	return pop3_survey(body, out, err);
+static int
+host_survey_in(const struct pst_body *body, char *room, size_t octets, struct pst_measured *out,
+               struct pst_err *err)
+{
+	return on_survey(err) != 0 ? -1 : pop3_survey_in(body, room, octets, out, err);
 }
 
 static int
@@ -108,6 +121,7 @@ kit_init(struct kit *k)
 		.now_ms = pst_now_ms,
 		.measure = host_measure,
 		.survey = host_survey,
+		.survey_in = host_survey_in,
 		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 	k->conf = (struct maildir_conf){ .index_dir = "",

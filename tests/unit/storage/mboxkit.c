@@ -61,6 +61,7 @@ mboxkit_set_up(void **state)
 		.md5 = host_md5,
 		.now_ms = pst_now_ms,
 		.survey = pop3_survey,
+		.survey_in = pop3_survey_in,
 		.surrogate_rules = POP3_SURROGATE_RULES,
 	};
 	(void)snprintf(k->root, sizeof(k->root), "%s/postern-XXXXXX",
