@@ -279,8 +279,9 @@ say_sums(struct drop *d, const struct import *im, const struct match *m, const s
 	drop_count(d, SUM_DROPS, p->moved > 0 || p->renamed > 0);
 }
 
+/* An mbox lists its messages as they lie in it: then at least the UIDLs are taken over. */
 static int
-rearrange(struct drop *d, const struct match_plan *p, struct pst_err *err)
+rearrange(struct drop *d, struct match_plan *p, struct pst_err *err)
 {
 	struct pst_place *places = pst_new_array(struct pst_place, d->count + (size_t)1);
 	uint32_t i;
@@ -289,6 +290,14 @@ rearrange(struct drop *d, const struct match_plan *p, struct pst_err *err)
 	for (i = 0; i < d->count; i++)
 		places[i] = (struct pst_place){ p->places[i].here, p->places[i].uidl };
 	rc = d->storage->rearrange(d->drop, places, d->count, err);
+	if (rc != 0 && err->kind == PST_E_CLIENT && p->moved > 0) {
+		drop_warn(d, "%s: the order stays as it is", err->text);
+		for (i = 0; i < d->count; i++)
+			places[p->places[i].here] =
+				(struct pst_place){ p->places[i].here, p->places[i].uidl };
+		p->moved = 0;
+		rc = d->storage->rearrange(d->drop, places, d->count, err);
+	}
 	free(places);
 	return rc;
 }

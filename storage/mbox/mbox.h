@@ -141,4 +141,9 @@ int mbox_received(struct pst_maildrop *d, uint32_t idx, int64_t *received_s_out,
 int mbox_envelope(struct pst_maildrop *d, uint32_t idx, struct pst_envelope *out,
                   struct pst_err *err);
 
+/* ---- rearrange.c: UIDLs from elsewhere ---- */
+
+int mbox_rearrange(struct pst_maildrop *d, const struct pst_place *places, uint32_t n,
+                   struct pst_err *err);
+
 #endif

@@ -99,6 +99,7 @@ static const struct pst_storage storage = {
 	.open_now = mbox_open_now,
 	.closes_now = mbox_closes_now,
 	.add = mbox_add,
+	.rearrange = mbox_rearrange,
 	.received = mbox_received,
 	.envelope = mbox_envelope,
 };

@@ -69,8 +69,8 @@ guard_of(const struct pst_maildrop *d)
 	};
 }
 
-static int
-load(struct pst_maildrop *d, struct ledger *l, struct pst_err *err)
+int
+mbox_uidls_load(struct pst_maildrop *d, struct ledger *l, struct pst_err *err)
 {
 	uint64_t octets = (uint64_t)d->self->conf->max_messages * 400 + 10000000;
 	struct guard g = guard_of(d);
@@ -452,7 +452,7 @@ mbox_uidls_choose(struct mbox_uidls *u, struct pst_err *err)
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	c.now_s = ts.tv_sec;
 	u->head.uidl_policy = policy;
-	if (load(u->d, &u->ledger, err) != 0 || choose_all(&c, err) != 0 || check(u, err) != 0 ||
+	if (mbox_uidls_load(u->d, &u->ledger, err) != 0 || choose_all(&c, err) != 0 || check(u, err) != 0 ||
 	    write_down(u, c.taken, err) != 0)
 		goto out;
 	if (u->ledger.validity != 0) {
@@ -502,7 +502,7 @@ mbox_uidls_removed(struct pst_maildrop *d, const struct index *ix, const uint32_
 				                               .uidl = im.uidl,
 				                               .is_gone = true };
 	}
-	if (count > 0 && load(d, &l, &err) == 0 && l.is_there &&
+	if (count > 0 && mbox_uidls_load(d, &l, &err) == 0 && l.is_there &&
 	    ledger_append(&l, gone, count, false, &err) != 0)
 		d->self->host->log(d->self->host, PST_LOG_WARN, "mbox.ledger_unwritten",
 		                   "path=%s reason=\"%.120s\"", d->path, err.text);
