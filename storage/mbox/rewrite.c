@@ -85,12 +85,18 @@ put_note(const struct rewrite *rw, struct note *note, enum state state, struct p
 	return 0;
 }
 
-static void
-drop_note(const struct rewrite *rw)
+static bool
+wipe_note(const struct rewrite *rw)
 {
 	static const char none[2 * SLOT_OCTETS];
 
-	(void)write_all(rw->note_fd, none, sizeof(none), 0);
+	return write_all(rw->note_fd, none, sizeof(none), 0);
+}
+
+static void
+drop_note(const struct rewrite *rw)
+{
+	(void)wipe_note(rw); /* one that stays finds nothing to do */
 }
 
 static bool
@@ -426,19 +432,21 @@ rewrite_add_undo(const struct rewrite *rw)
 		drop_note(rw);
 }
 
+/* A note that stayed would take back what was said to be there. */
 int
 rewrite_add_end(const struct rewrite *rw, struct pst_err *err)
 {
-	if (fdatasync(rw->fd) != 0) {
-		pst_err_sys(err, PST_E_TEMP, "%s: write", rw->path);
-		rewrite_add_undo(rw);
-		return -1;
-	}
-	drop_note(rw);
-	if (fdatasync(rw->note_fd) != 0)
-		return pst_err_sys(err, PST_E_TEMP, "%s: write the note of what is added",
+	struct note note;
+
+	if (!get_note(rw->note_fd, &note) || note.state != STATE_ADDING)
+		return pst_err_set(err, PST_E_TEMP, "%s: the note of what is added is gone",
 		                   rw->path);
-	return 0;
+	if (fdatasync(rw->fd) == 0 && wipe_note(rw) && fdatasync(rw->note_fd) == 0)
+		return 0;
+	pst_err_sys(err, PST_E_TEMP, "%s: write", rw->path);
+	if (ftruncate(rw->fd, (off_t)note.size) == 0)
+		drop_note(rw);
+	return -1;
 }
 
 /* ---- Recovery ---- */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -407,10 +408,144 @@ test_killed_and_the_next_session_opens_from_memory(void **state)
 	assert_in_range(met, 10, 1000);
 }
 
+/* ---- Adding ---- */
+
+static int
+open_new(void *arg, struct pst_body *out, struct pst_err *err)
+{
+	int fd = memfd_create("message", MFD_CLOEXEC);
+
+	(void)err;
+	assert_int_equal(__real_pwrite(fd, arg, strlen(arg), 0), strlen(arg));
+	*out = (struct pst_body){ .fd = fd, .length = strlen(arg) };
+	return 0;
+}
+
+static int
+add_in_child(struct mboxkit *k, enum how how, int at)
+{
+	struct pst_new_message msgs[3];
+	struct pst_err err;
+	int status, i;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct pst_maildrop *d = mboxkit_open(k);
+		int rc;
+
+		for (i = 0; i < 3; i++)
+			msgs[i] = (struct pst_new_message){
+				.open = open_new,
+				.arg = (void *)(uintptr_t)(i == 1 ? ""
+				                                  : "Subject: new\n\nFrom a\nb"),
+				.received_s = 1000000000 + i,
+			};
+		fault.how = how;
+		fault.at = at;
+		fault.call = 0;
+		rc = mbox_add(d, msgs, 3, &err);
+		_exit(how == HOW_NOTHING ? (rc == 0 ? fault.call : 99) : rc == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* All or none, whatever came behind meanwhile. */
+static void
+check_added(struct mboxkit *k, const char *all, const char *late, bool is_done)
+{
+	static char before[MESSAGES * MESSAGE_ROOM], after[2 * MESSAGES * MESSAGE_ROOM];
+	char *listing = mboxkit_listing(k), *text = mboxkit_text(k);
+	bool is_before;
+
+	memcpy(before + make_file(NULL, 0, before), late, strlen(late) + 1);
+	(void)snprintf(after, sizeof(after), "%s%s", all, late);
+	is_before = strcmp(text, before) == 0;
+	if ((!is_before || is_done) && strcmp(text, after) != 0)
+		fail_msg("neither before nor after: %s", text);
+	free(listing);
+	free(text);
+}
+
+static int
+walk_adding(struct mboxkit *k, enum how how, const char *late)
+{
+	int met = 0, at, calls, rc;
+	char *all;
+
+	start_over(k);
+	calls = add_in_child(k, HOW_NOTHING, 0);
+	assert_in_range(calls, 12, 98);
+	all = mboxkit_text(k);
+	for (at = 0; at < calls; at++) {
+		start_over(k);
+		rc = add_in_child(k, how, at);
+		met += rc == 33 || rc == 1;
+		if (*late != '\0')
+			mboxkit_adds(k, late);
+		check_added(k, all, late, rc == 0);
+		check_added(k, all, late, rc == 0);
+	}
+	free(all);
+	return met;
+}
+
+static void
+test_adding_is_all_or_none_wherever_it_ends(void **state)
+{
+	assert_in_range(walk_adding(*state, HOW_DIE_BEFORE, ""), 12, 100);
+	assert_in_range(walk_adding(*state, HOW_DIE_AFTER, ""), 12, 100);
+	assert_in_range(walk_adding(*state, HOW_DIE_HALFWAY, ""), 8, 100);
+	assert_in_range(walk_adding(*state, HOW_DIE_AFTER, delivered), 12, 100);
+	assert_in_range(walk_adding(*state, HOW_DIE_HALFWAY, delivered), 8, 100);
+	assert_in_range(walk_adding(*state, HOW_FULL, ""), 8, 100);
+	assert_in_range(walk_adding(*state, HOW_FULL_HALFWAY, ""), 6, 100);
+	assert_in_range(walk_adding(*state, HOW_FULL, delivered), 8, 100);
+}
+
+/* And so it is where the session that takes it back dies as well. */
+static void
+test_adding_is_taken_back_though_that_dies(void **state)
+{
+	struct mboxkit *k = *state;
+	int first, second, met = 0, status;
+	char *all;
+
+	start_over(k);
+	(void)add_in_child(k, HOW_NOTHING, 0);
+	all = mboxkit_text(k);
+	for (first = 0; first < 10; first++)
+		for (second = 0; second < 20; second++) {
+			pid_t pid;
+
+			start_over(k);
+			(void)add_in_child(k, HOW_DIE_AFTER, first);
+			mboxkit_adds(k, delivered);
+			pid = fork();
+			assert_true(pid >= 0);
+			if (pid == 0) {
+				fault.how = HOW_DIE_AFTER;
+				fault.at = second;
+				fault.call = 0;
+				mbox_close(mboxkit_open(k));
+				_exit(0);
+			}
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			met += WEXITSTATUS(status) == 33;
+			check_added(k, all, delivered, false);
+		}
+	assert_in_range(met, 20, 1000);
+	free(all);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adding_is_all_or_none_wherever_it_ends),
+		cmocka_unit_test(test_adding_is_taken_back_though_that_dies),
 		cmocka_unit_test(test_killed_before_every_call),
 		cmocka_unit_test(test_killed_after_every_call),
 		cmocka_unit_test(test_killed_in_the_middle_of_every_write),
