@@ -53,6 +53,8 @@ on_stored(void *arg, const struct sql_row *row, struct pst_err *err)
 			 .max_listed = u.max_listed,
 			 .min_poll_ms = (int64_t)u.min_poll * 1000,
 			 .pop3_enabled = choice_of(row, "pop3_enabled", u.pop3_enabled),
+			 .expire_days = u.expire_days,
+			 .hold_days = u.hold_days,
 			 .read_only = choice_of(row, "read_only", u.read_only),
 		 },
 	         sh->is_domain);
@@ -72,7 +74,7 @@ sql_user_show(void *self, struct pst_str name,
 	sql_no_values(values);
 	sql_set_name(values, name);
 	domain.name = values[SQL_DOMAIN].text;
-	if (sql_check_tables(s, SQL_ID_USER_SHOW, err) != 0 ||
+	if (sql_check_tables(s, SQL_ID_USER_SHOW, values, err) != 0 ||
 	    sql_run(s, SQL_ID_USER_SHOW, values, on_stored, &user, NULL, err) != SQL_OK)
 		return -1;
 	if (user.rows == 0)
@@ -101,6 +103,8 @@ static const struct {
 	{ PST_AUTH_FIELD_MIN_TLS, "min_tls " },
 	{ PST_AUTH_FIELD_REHASH, "rehash " },
 	{ PST_AUTH_FIELD_READ_ONLY, "read_only " },
+	{ PST_AUTH_FIELD_EXPIRE_DAYS, "expire_days " },
+	{ PST_AUTH_FIELD_HOLD_DAYS, "hold_days " },
 };
 
 #define UNSET_MAX 200
@@ -134,7 +138,7 @@ sql_user_set(void *self, const struct pst_auth_user *user, uint32_t unset, struc
 	sql_no_values(values);
 	sql_set_account(values, &num, user);
 	sql_set(&values[SQL_UNSET], unset_words(unset, text));
-	if (sql_check_tables(s, SQL_ID_USER_SET, err) != 0)
+	if (sql_check_tables(s, SQL_ID_USER_SET, values, err) != 0)
 		return -1;
 	return sql_change_user(s, SQL_ID_USER_SET, values, err);
 }

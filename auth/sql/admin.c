@@ -45,6 +45,14 @@ set_count(struct sql_value *v, struct sql_number *at, uint64_t num)
 		sql_set_number(v, at, num);
 }
 
+/* In the tables, no days at all are 0. */
+static void
+set_days(struct sql_value *v, struct sql_number *at, uint32_t days)
+{
+	if (days != 0)
+		sql_set_number(v, at, days == PST_AUTH_NO_DAYS ? 0 : days);
+}
+
 static void
 set_choice(struct sql_value *v, enum pst_auth_choice choice)
 {
@@ -68,6 +76,8 @@ set_contract(struct sql_value values[SQL_PARAMS], struct sql_account *num,
 	set_count(&values[SQL_MAX_SESSIONS], &num->max_sessions, user->max_sessions);
 	set_count(&values[SQL_MAX_LISTED], &num->max_listed, user->max_listed);
 	set_count(&values[SQL_MIN_POLL], &num->min_poll, (uint64_t)(user->min_poll_ms / 1000));
+	set_days(&values[SQL_EXPIRE_DAYS], &num->expire_days, user->expire_days);
+	set_days(&values[SQL_HOLD_DAYS], &num->hold_days, user->hold_days);
 	set_choice(&values[SQL_POP3_ENABLED], user->pop3_enabled);
 	set_choice(&values[SQL_READ_ONLY], user->read_only);
 	for (i = 0; i < sizeof(tls) / sizeof(tls[0]); i++)
@@ -88,24 +98,26 @@ sql_set_account(struct sql_value values[SQL_PARAMS], struct sql_account *num,
 
 /* Whether more is said than older tables can hold. */
 static bool
-says_contract(const struct sql_value values[SQL_PARAMS])
+says_any(const struct sql_value values[SQL_PARAMS], uint64_t params)
 {
 	size_t i;
 
 	for (i = 0; i < SQL_PARAMS; i++)
-		if ((SQL_CONTRACT & SQL_BIT(i)) != 0 && !values[i].is_null)
+		if ((params & SQL_BIT(i)) != 0 && !values[i].is_null)
 			return true;
 	return false;
 }
 
 int
-sql_check_tables(struct sql *s, enum sql_id id, struct pst_err *err)
+sql_check_tables(struct sql *s, enum sql_id id, const struct sql_value values[SQL_PARAMS],
+                 struct pst_err *err)
 {
 	const enum sql_id wanted = id;
 
 	if (sql_adapt(s, &id, err) != 0)
 		return -1;
-	if (id != wanted)
+	if (id != wanted &&
+	    (id < SQL_ID_LOOKUP_2 || id == SQL_IDS || says_any(values, SQL_SINCE_3)))
 		return pst_err_set(err, PST_E_CLIENT,
 		                   "the tables are of an older version, which has no place for "
 		                   "this: first run posternctl user upgrade");
@@ -124,7 +136,8 @@ sql_user_add(void *self, const struct pst_auth_user *user, struct pst_err *err)
 	sql_set(&values[SQL_PASSWORD], user->credential);
 	sql_set_said(&values[SQL_REASON], user->reason);
 	sql_set(&values[SQL_ENABLED], user->enabled ? PST_LIT("1") : PST_LIT("0"));
-	if ((says_contract(values) && sql_check_tables(s, SQL_ID_USER_INSERT, err) != 0) ||
+	if ((says_any(values, SQL_CONTRACT) &&
+	     sql_check_tables(s, SQL_ID_USER_INSERT, values, err) != 0) ||
 	    s->driver->begin(s->db, err) != 0)
 		return -1;
 	if (insert_both(s, values, err) != 0 || s->driver->commit(s->db, err) != 0) {

@@ -56,7 +56,7 @@ int sql_change_user(struct sql *s, enum sql_id id, const struct sql_value *value
 
 /* What the values of an account are written in. */
 struct sql_account {
-	struct sql_number uid, gid, max_sessions, min_poll, max_listed;
+	struct sql_number uid, gid, max_sessions, min_poll, max_listed, expire_days, hold_days;
 };
 
 /* What is said of an account, its name and location with it; credential and enabled are left out. */
@@ -64,7 +64,8 @@ void sql_set_account(struct sql_value values[SQL_PARAMS], struct sql_account *nu
                      const struct pst_auth_user *user);
 
 /* -1, PST_E_CLIENT: the tables are of an older version, which has no place for what the query is about. */
-int sql_check_tables(struct sql *s, enum sql_id id, struct pst_err *err);
+int sql_check_tables(struct sql *s, enum sql_id id, const struct sql_value values[SQL_PARAMS],
+                     struct pst_err *err);
 
 int sql_user_add(void *self, const struct pst_auth_user *user, struct pst_err *err);
 int sql_user_passwd(void *self, struct pst_str name, struct pst_str credential,

@@ -6,7 +6,7 @@
 
 /* Of several users that the name could mean, one: the user of that name, whom an alias stands for,
  * then the same in the domain that this one is another name of. An alias is never followed twice. */
-#define SQL_LOOKUP                                                                                 \
+#define SQL_LOOKUP_OF(more)                                                                        \
 	"WITH names (domain, place) AS ("                                                          \
 	"SELECT CAST(:domain AS TEXT), 0 "                                                         \
 	"UNION ALL SELECT domain, 2 FROM domain_aliases WHERE name = :domain AND enabled), "       \
@@ -28,9 +28,13 @@
 	"coalesce(u.max_listed, d.max_listed) AS max_listed, "                                     \
 	"coalesce(u.min_tls, d.min_tls) AS min_tls, "                                              \
 	"coalesce(u.rehash, d.rehash) AS rehash, "                                                 \
-	"coalesce(u.read_only, d.read_only) AS read_only "                                         \
-	"FROM found f JOIN users u ON u.domain = f.domain AND u.local_part = f.local_part "        \
+	"coalesce(u.read_only, d.read_only) AS read_only" more                                     \
+	" FROM found f JOIN users u ON u.domain = f.domain AND u.local_part = f.local_part "       \
 	"JOIN domains d ON d.name = u.domain ORDER BY f.place LIMIT 1"
+#define SQL_LOOKUP                                                                                 \
+	SQL_LOOKUP_OF(", coalesce(u.expire_days, d.expire_days) AS expire_days, "                  \
+	              "coalesce(u.hold_days, d.hold_days) AS hold_days")
+#define SQL_LOOKUP_2 SQL_LOOKUP_OF("") /* for tables of the second version, without these two */
 
 /* For tables of the first version, which had none of that. */
 #define SQL_LOOKUP_1                                                                               \
@@ -46,12 +50,15 @@
 	" AND prefix = :app_prefix"
 
 #define SQL_DOMAIN_INSERT "INSERT INTO domains (name) VALUES (:domain) ON CONFLICT DO NOTHING"
-#define SQL_USER_INSERT                                                                            \
+#define SQL_USER_INSERT_OF(columns, values)                                                        \
 	"INSERT INTO users (domain, local_part, password, maildrop, uid, gid, enabled, reason, "   \
 	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, home, rehash, "    \
-	"read_only) VALUES (:domain, :local_part, :password, :maildrop, :uid, :gid, :enabled, "    \
+	"read_only" columns                                                                        \
+	") VALUES (:domain, :local_part, :password, :maildrop, :uid, :gid, :enabled, "             \
 	":reason, :pop3_enabled, :allow_nets, :max_sessions, :min_poll, :max_listed, :min_tls, "   \
-	":home, :rehash, :read_only)"
+	":home, :rehash, :read_only" values ")"
+#define SQL_USER_INSERT SQL_USER_INSERT_OF(", expire_days, hold_days", ", :expire_days, :hold_days")
+#define SQL_USER_INSERT_2 SQL_USER_INSERT_OF("", "")
 #define SQL_USER_INSERT_1                                                                          \
 	"INSERT INTO users (domain, local_part, password, maildrop, uid, gid, enabled, reason) "   \
 	"VALUES (:domain, :local_part, :password, :maildrop, :uid, :gid, :enabled, :reason)"
@@ -68,21 +75,25 @@
 	"WHERE u.domain = :domain OR :domain = '' ORDER BY 1"
 
 /* What is said of the account, by the user and by the domain. */
-#define SQL_USER_SHOW                                                                              \
+#define SQL_USER_SHOW_OF(more)                                                                     \
 	"SELECT password, enabled, reason, maildrop, home, uid, gid, "                             \
 	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, rehash, "          \
-	"read_only FROM users" SQL_WHERE_USER
-#define SQL_DOMAIN_SHOW                                                                            \
+	"read_only" more " FROM users" SQL_WHERE_USER
+#define SQL_USER_SHOW SQL_USER_SHOW_OF(", expire_days, hold_days")
+#define SQL_USER_SHOW_2 SQL_USER_SHOW_OF("")
+#define SQL_DOMAIN_SHOW_OF(more)                                                                   \
 	"SELECT enabled, reason, maildrop, uid, gid, "                                             \
 	"pop3_enabled, allow_nets, max_sessions, min_poll, max_listed, min_tls, rehash, "          \
-	"read_only FROM domains WHERE name = :domain"
+	"read_only" more " FROM domains WHERE name = :domain"
+#define SQL_DOMAIN_SHOW SQL_DOMAIN_SHOW_OF(", expire_days, hold_days")
+#define SQL_DOMAIN_SHOW_2 SQL_DOMAIN_SHOW_OF("")
 
 /* One statement, so that nothing is lost of what somebody else changes meanwhile. */
 /* clang-format off */
 #define SQL_CHANGE(name)                                                                           \
 	name " = CASE WHEN :unset LIKE '% " name " %' THEN NULL "                                  \
 	"ELSE coalesce(:" name ", " name ") END"
-#define SQL_USER_SET                                                                               \
+#define SQL_USER_SET_OF(more)                                                                              \
 	"UPDATE users SET " SQL_CHANGE("maildrop") ", "                                            \
 	SQL_CHANGE("home") ", "                                                                    \
 	SQL_CHANGE("uid") ", "                                                                     \
@@ -94,8 +105,10 @@
 	SQL_CHANGE("max_listed") ", "                                                              \
 	SQL_CHANGE("min_tls") ", "                                                                 \
 	SQL_CHANGE("rehash") ", "                                                                  \
-	SQL_CHANGE("read_only")                                                                    \
+	SQL_CHANGE("read_only") more                                                               \
 	SQL_WHERE_USER
+#define SQL_USER_SET SQL_USER_SET_OF(", " SQL_CHANGE("expire_days") ", " SQL_CHANGE("hold_days"))
+#define SQL_USER_SET_2 SQL_USER_SET_OF("")
 /* clang-format on */
 
 /* A user who is gone by now is no error. */

@@ -31,7 +31,7 @@ enum sql_result {
 	SQL_FAILED,   /* err is filled (PST_E_TEMP): away, locked, broken, or the query is wrong */
 };
 
-#define SQL_SCHEMA 2   /* the version of contrib/schema's tables */
+#define SQL_SCHEMA 3   /* the version of contrib/schema's tables */
 #define SQL_COLUMNS 32 /* that a query may give */
 
 /* Each call connects, prepares and prepares again as needed, and leaves nothing half done: after a

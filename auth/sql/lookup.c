@@ -49,6 +49,8 @@ keep_user(struct finding *f, const struct sql_user *u)
 	r->max_sessions = u->max_sessions;
 	r->max_listed = u->max_listed;
 	r->min_poll_ms = (int64_t)u->min_poll * 1000;
+	r->expire_days = u->expire_days;
+	r->hold_days = u->hold_days;
 	r->min_tls = u->min_tls;
 	r->read_only = u->read_only;
 	f->enabled = u->enabled;

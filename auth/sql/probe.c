@@ -11,6 +11,9 @@ static const struct answer {
 } answers[] = {
 	{ SQL_ID_LOOKUP, SQL_COLUMNS_USER, "password" },
 	{ SQL_ID_LOOKUP_1, SQL_COLUMNS_USER, "password" },
+	{ SQL_ID_LOOKUP_2, SQL_COLUMNS_USER, "password" },
+	{ SQL_ID_USER_SHOW_2, SQL_COLUMNS_USER, "password" },
+	{ SQL_ID_DOMAIN_SHOW_2, SQL_COLUMNS_USER, "enabled" },
 	{ SQL_ID_USER_LIST, SQL_COLUMNS_USER, "user" },
 	{ SQL_ID_USER_SHOW, SQL_COLUMNS_USER, "password" },
 	{ SQL_ID_DOMAIN_SHOW, SQL_COLUMNS_USER, "enabled" },

@@ -9,9 +9,9 @@ static const char *const param_names[SQL_PARAMS] = {
 	"user",       "local_part", "domain",       "remote_ip",  "local_ip",     "sni",
 	"app_prefix", "password",   "old_password", "maildrop",   "uid",          "gid",
 	"enabled",    "reason",     "pop3_enabled", "allow_nets", "max_sessions", "min_poll",
-	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "unset",
-	"at",         "mechanism",  "retrieved",    "deleted",    "octets",       "seconds",
-	"holder",     "taker",
+	"max_listed", "min_tls",    "home",         "rehash",     "read_only",    "expire_days",
+	"hold_days",  "unset",      "at",           "mechanism",  "retrieved",    "deleted",
+	"octets",     "seconds",    "holder",       "taker",
 };
 
 struct scan {
@@ -250,7 +250,7 @@ sql_param_is_number(enum sql_param param)
 	                                SQL_BIT(SQL_MIN_POLL) | SQL_BIT(SQL_MAX_LISTED) |
 	                                SQL_BIT(SQL_READ_ONLY) | SQL_BIT(SQL_AT) |
 	                                SQL_BIT(SQL_RETRIEVED) | SQL_BIT(SQL_DELETED) |
-	                                SQL_BIT(SQL_OCTETS) | SQL_BIT(SQL_SECONDS);
+	                                SQL_BIT(SQL_OCTETS) | SQL_BIT(SQL_SECONDS) | SQL_SINCE_3;
 
 	return (numbers & SQL_BIT(param)) != 0;
 }

@@ -34,6 +34,8 @@ enum sql_param {
 	SQL_HOME,
 	SQL_REHASH,
 	SQL_READ_ONLY,
+	SQL_EXPIRE_DAYS,
+	SQL_HOLD_DAYS,
 	SQL_UNSET, /* " uid gid ": the columns that become NULL */
 	SQL_AT,    /* seconds since 1970; notes only, as those below */
 	SQL_MECHANISM,
@@ -55,7 +57,9 @@ enum sql_param {
 #define SQL_CONTRACT                                                                               \
 	(SQL_BIT(SQL_POP3_ENABLED) | SQL_BIT(SQL_ALLOW_NETS) | SQL_BIT(SQL_MAX_SESSIONS) |         \
 	 SQL_BIT(SQL_MIN_POLL) | SQL_BIT(SQL_MAX_LISTED) | SQL_BIT(SQL_MIN_TLS) |                  \
-	 SQL_BIT(SQL_HOME) | SQL_BIT(SQL_REHASH) | SQL_BIT(SQL_READ_ONLY))
+	 SQL_BIT(SQL_HOME) | SQL_BIT(SQL_REHASH) | SQL_BIT(SQL_READ_ONLY) | SQL_SINCE_3)
+/* What the tables have had since their third version. */
+#define SQL_SINCE_3 (SQL_BIT(SQL_EXPIRE_DAYS) | SQL_BIT(SQL_HOLD_DAYS))
 
 /* The queries of each SQL plugin. */
 enum sql_id {
@@ -78,6 +82,11 @@ enum sql_id {
 	SQL_ID_LEASE_END,
 	SQL_ID_LOOKUP_1, /* for tables of the first version */
 	SQL_ID_USER_INSERT_1,
+	SQL_ID_LOOKUP_2, /* for those of the second */
+	SQL_ID_USER_INSERT_2,
+	SQL_ID_USER_SHOW_2,
+	SQL_ID_DOMAIN_SHOW_2,
+	SQL_ID_USER_SET_2,
 	SQL_IDS
 };
 

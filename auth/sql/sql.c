@@ -19,6 +19,7 @@ struct kind {
 	bool goes_with_lookup; /* the default is for the default of lookup_query alone */
 	const char *def;       /* the default, where it asks for more than the first tables had */
 	enum sql_id old;       /* what stands in for it there; SQL_IDS: nothing does */
+	enum sql_id second;    /* the same for tables of the second version; 0: it does itself */
 	const char *fixed;     /* the text, which is no setting's */
 };
 
@@ -27,11 +28,11 @@ struct kind {
 /* By enum sql_id. */
 static const struct kind kinds[SQL_IDS] = {
 	[SQL_ID_LOOKUP] = { "lookup_query", TEXT(lookup), .allowed = SQL_ASKER, .is_read = true,
-	                    .def = SQL_LOOKUP, .old = SQL_ID_LOOKUP_1 },
+	                    .def = SQL_LOOKUP, .old = SQL_ID_LOOKUP_1, .second = SQL_ID_LOOKUP_2 },
 	[SQL_ID_DOMAIN_INSERT] = { "domain_insert", TEXT(domain_insert), .allowed = SQL_NAME },
 	[SQL_ID_USER_INSERT] = { "user_insert", TEXT(user_insert),
 	                         .allowed = INSERTED | SQL_CONTRACT, .def = SQL_USER_INSERT,
-	                         .old = SQL_ID_USER_INSERT_1 },
+	                         .old = SQL_ID_USER_INSERT_1, .second = SQL_ID_USER_INSERT_2 },
 	[SQL_ID_USER_PASSWORD] = { "user_password", TEXT(user_password),
 	                           .allowed = SQL_NAME | SQL_BIT(SQL_PASSWORD) },
 	[SQL_ID_USER_ENABLE] = { "user_enable", TEXT(user_enable),
@@ -55,13 +56,16 @@ static const struct kind kinds[SQL_IDS] = {
 	                          .goes_with_lookup = true, .def = SQL_SESSION_NOTE,
 	                          .old = SQL_IDS },
 	[SQL_ID_USER_SHOW] = { "user_show", TEXT(user_show), .allowed = SQL_NAME,
-	                       .goes_with_lookup = true, .def = SQL_USER_SHOW, .old = SQL_IDS },
+	                       .goes_with_lookup = true, .def = SQL_USER_SHOW, .old = SQL_IDS,
+	                       .second = SQL_ID_USER_SHOW_2 },
 	[SQL_ID_DOMAIN_SHOW] = { "domain_show", TEXT(domain_show), .allowed = SQL_NAME,
-	                         .goes_with_lookup = true, .def = SQL_DOMAIN_SHOW, .old = SQL_IDS },
+	                         .goes_with_lookup = true, .def = SQL_DOMAIN_SHOW, .old = SQL_IDS,
+	                         .second = SQL_ID_DOMAIN_SHOW_2 },
 	[SQL_ID_USER_SET] = { "user_set", TEXT(user_set),
 	                      .allowed = SQL_NAME | SQL_CONTRACT | SQL_BIT(SQL_MAILDROP) |
 	                                 SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_UNSET),
-	                      .goes_with_lookup = true, .def = SQL_USER_SET, .old = SQL_IDS },
+	                      .goes_with_lookup = true, .def = SQL_USER_SET, .old = SQL_IDS,
+	                      .second = SQL_ID_USER_SET_2 },
 	[SQL_ID_LEASE] = { "lease_query", TEXT(lease),
 	                   .allowed = SQL_BIT(SQL_MAILDROP) | SQL_BIT(SQL_HOLDER) |
 	                              SQL_BIT(SQL_TAKER) | SQL_BIT(SQL_SECONDS) },
@@ -71,6 +75,16 @@ static const struct kind kinds[SQL_IDS] = {
 	[SQL_ID_LOOKUP_1] = { "lookup_query", .allowed = SQL_ASKER, .is_read = true,
 	                      .fixed = SQL_LOOKUP_1 },
 	[SQL_ID_USER_INSERT_1] = { "user_insert", .allowed = INSERTED, .fixed = SQL_USER_INSERT_1 },
+	[SQL_ID_LOOKUP_2] = { "lookup_query", .allowed = SQL_ASKER, .is_read = true,
+	                      .fixed = SQL_LOOKUP_2 },
+	[SQL_ID_USER_INSERT_2] = { "user_insert", .allowed = INSERTED | SQL_CONTRACT,
+	                           .fixed = SQL_USER_INSERT_2 },
+	[SQL_ID_USER_SHOW_2] = { "user_show", .allowed = SQL_NAME, .fixed = SQL_USER_SHOW_2 },
+	[SQL_ID_DOMAIN_SHOW_2] = { "domain_show", .allowed = SQL_NAME, .fixed = SQL_DOMAIN_SHOW_2 },
+	[SQL_ID_USER_SET_2] = { "user_set",
+	                        .allowed = SQL_NAME | SQL_CONTRACT | SQL_BIT(SQL_MAILDROP) |
+	                                   SQL_BIT(SQL_UID) | SQL_BIT(SQL_GID) | SQL_BIT(SQL_UNSET),
+	                        .fixed = SQL_USER_SET_2 },
 };
 
 static const char *
@@ -184,7 +198,7 @@ sql_stop(void *sql)
 	free(s);
 }
 
-/* ---- Tables of the first version ---- */
+/* ---- Tables of older versions ---- */
 
 bool
 sql_has(const struct sql *s, enum sql_id id)
@@ -194,14 +208,16 @@ sql_has(const struct sql *s, enum sql_id id)
 
 /* Once in each process. */
 static void
-tell_old(struct sql *s)
+tell_old(struct sql *s, unsigned version)
 {
 	if (s->told_old)
 		return;
 	s->told_old = true;
 	s->host->log(s->host, PST_LOG_WARN, "sql.old_tables",
-	             "reason=\"the tables are of an older version, without aliases, limits, app "
-	             "passwords and last logins: see posternctl user upgrade\"");
+	             "reason=\"the tables are of an older version, without %s: see posternctl user "
+	             "upgrade\"",
+	             version < 2 ? "aliases, limits, app passwords and last logins"
+	                         : "expire_days and hold_days");
 }
 
 int
@@ -213,9 +229,11 @@ sql_adapt(struct sql *s, enum sql_id *id, struct pst_err *err)
 		return 0;
 	if (s->driver->schema(s->db, &version, err) != 0)
 		return name_setting(s->q[*id].setting, err);
+	if (version == 2 && kinds[*id].second == 0)
+		return 0;
 	if (version < SQL_SCHEMA) {
-		tell_old(s);
-		*id = kinds[*id].old;
+		tell_old(s, version);
+		*id = version < 2 ? kinds[*id].old : kinds[*id].second;
 	}
 	return 0;
 }

@@ -67,6 +67,22 @@ read_count(const struct column *c, struct pst_str text, void *to, struct pst_err
 	return 0;
 }
 
+/* Days that are said: none are another matter than nothing said. */
+static int
+read_days(const struct column *c, struct pst_str text, void *to, struct pst_err *err)
+{
+	uint64_t num;
+	uint32_t days;
+
+	(void)c;
+	if (!pst_str_u64(text, &num) || num > 36500)
+		return pst_err_set(err, PST_E_TEMP, "\"%.*s\" is no number of days up to 36500",
+		                   PST_ARG(text));
+	days = num == 0 ? PST_AUTH_NO_DAYS : (uint32_t)num;
+	memcpy(to, &days, sizeof(days));
+	return 0;
+}
+
 static int
 read_time(const struct column *c, struct pst_str text, void *to, struct pst_err *err)
 {
@@ -164,6 +180,8 @@ static const struct column user_columns[] = {
 	{ "home", read_path, U(home), .in_userdb = true },
 	{ "rehash", read_rehash, U(rehash) },
 	{ "read_only", read_bool, U(read_only) },
+	{ "expire_days", read_days, U(expire_days) },
+	{ "hold_days", read_days, U(hold_days) },
 	{ "app_password", read_text, U(app_password) },
 	{ "app_label", read_text, U(app_label) },
 	{ "alias", read_text, U(alias) },

@@ -28,10 +28,11 @@ struct sql_user {
 	struct pst_str proxy; /* who serves the user */
 	uint32_t uid, gid;
 	uint32_t max_sessions, max_listed;
-	uint32_t min_poll; /* seconds */
-	uint32_t min_tls;  /* as in the record */
-	bool enabled;      /* true where nothing is said */
-	bool pop3_enabled; /* likewise */
+	uint32_t expire_days, hold_days; /* as in the record */
+	uint32_t min_poll;               /* seconds */
+	uint32_t min_tls;                /* as in the record */
+	bool enabled;                    /* true where nothing is said */
+	bool pop3_enabled;               /* likewise */
 	bool read_only;
 	bool fails; /* Dovecot's nologin and fail */
 

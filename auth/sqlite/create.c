@@ -29,13 +29,14 @@ create_file(const struct sqlite_link *l, struct pst_err *err)
 	return 0;
 }
 
-/* ---- From the first version to the second ---- */
+/* ---- From older versions to this one ---- */
 
-/* What a table of the first version lacks. The text that makes a new database has the same. */
+/* What a table of an older version may lack. The text that makes a new database has the same. */
 static const struct addition {
 	const char *table, *column, *definition;
 } additions[] = {
 #define BOOLEAN(name) "INTEGER CHECK (" name " IN (0, 1))"
+#define DAYS(name) "INTEGER CHECK (" name " BETWEEN 0 AND 36500)"
 #define CONTRACT(table)                                                                            \
 	{ table, "pop3_enabled", BOOLEAN("pop3_enabled") }, { table, "allow_nets", "TEXT" },       \
 		{ table, "max_sessions", "INTEGER CHECK (max_sessions BETWEEN 1 AND 1000000)" },   \
@@ -43,8 +44,10 @@ static const struct addition {
 		{ table, "max_listed", "INTEGER CHECK (max_listed BETWEEN 1 AND 2147483647)" },    \
 		{ table, "min_tls", "TEXT CHECK (min_tls IN ('any', '1.2', '1.3'))" },             \
 		{ table, "rehash", "TEXT CHECK (rehash IN ('off', 'report', 'on'))" },             \
+		{ table, "read_only", BOOLEAN("read_only") },                                      \
+		{ table, "expire_days", DAYS("expire_days") },                                     \
 	{                                                                                          \
-		table, "read_only", BOOLEAN("read_only")                                           \
+		table, "hold_days", DAYS("hold_days")                                              \
 	}
 	CONTRACT("domains"),
 	{ "domains", "maildrop", "TEXT" },
@@ -121,7 +124,7 @@ sqlite_create(struct sqlite_link *l, struct pst_err *err)
 		goto out;
 	if (!has_table)
 		rc = sqlite_exec(l, sqlite_schema, err);
-	else if (version == 1)
+	else if (version == 1 || version == 2)
 		rc = upgrade(l, err);
 	else
 		rc = 0;

@@ -217,7 +217,7 @@ schema(struct sql_db *db, unsigned *version_out, struct pst_err *err)
 	if (!l->is_current && sqlite_version(l, &version, err) != 0)
 		return -1;
 	l->is_current = version >= SQL_SCHEMA;
-	*version_out = l->is_current ? SQL_SCHEMA : 1;
+	*version_out = l->is_current ? SQL_SCHEMA : version == 2 ? 2 : 1;
 	return 0;
 }
 

@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS domains (
 	uid BIGINT CHECK (uid BETWEEN 1 AND 4294967294),  -- for mail.run_as = "user"
 	gid BIGINT CHECK (gid BETWEEN 1 AND 4294967294),
 	rehash TEXT CHECK (rehash IN ('off', 'report', 'on')),
-	read_only BOOLEAN  -- true: nothing can be deleted by POP3
+	read_only BOOLEAN,  -- true: nothing can be deleted by POP3
+	expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500),  -- mail goes by itself; 0: never
+	hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500)  -- what is deleted is kept; 0: not
 );
 
 CREATE TABLE IF NOT EXISTS users (
@@ -49,8 +51,16 @@ CREATE TABLE IF NOT EXISTS users (
 	home TEXT CHECK (home LIKE '/%'),  -- what %{home} in a location stands for
 	rehash TEXT CHECK (rehash IN ('off', 'report', 'on')),
 	read_only BOOLEAN,
+	expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500),
+	hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500),
 	PRIMARY KEY (domain, local_part)
 );
+
+-- Tables that are older.
+ALTER TABLE domains ADD COLUMN IF NOT EXISTS expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500);
+ALTER TABLE domains ADD COLUMN IF NOT EXISTS hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500);
+ALTER TABLE users ADD COLUMN IF NOT EXISTS expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500);
+ALTER TABLE users ADD COLUMN IF NOT EXISTS hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500);
 
 -- Another name for a domain: alice@name logs in as alice@domain.
 CREATE TABLE IF NOT EXISTS domain_aliases (

@@ -34,7 +34,9 @@ CREATE TABLE IF NOT EXISTS domains (
 	uid INTEGER CHECK (uid BETWEEN 1 AND 4294967294),  -- for mail.run_as = "user"
 	gid INTEGER CHECK (gid BETWEEN 1 AND 4294967294),
 	rehash TEXT CHECK (rehash IN ('off', 'report', 'on')),
-	read_only INTEGER CHECK (read_only IN (0, 1))  -- 1: nothing can be deleted by POP3
+	read_only INTEGER CHECK (read_only IN (0, 1)),  -- 1: nothing can be deleted by POP3
+	expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500),  -- mail goes by itself; 0: never
+	hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500)  -- what is deleted is kept; 0: not
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS users (
@@ -58,6 +60,8 @@ CREATE TABLE IF NOT EXISTS users (
 	home TEXT CHECK (home LIKE '/%'),  -- what %{home} in a location stands for
 	rehash TEXT CHECK (rehash IN ('off', 'report', 'on')),
 	read_only INTEGER CHECK (read_only IN (0, 1)),
+	expire_days INTEGER CHECK (expire_days BETWEEN 0 AND 36500),
+	hold_days INTEGER CHECK (hold_days BETWEEN 0 AND 36500),
 	PRIMARY KEY (domain, local_part)
 ) WITHOUT ROWID;
 
@@ -120,6 +124,6 @@ CREATE TABLE IF NOT EXISTS activity (
 		ON UPDATE CASCADE ON DELETE CASCADE
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 2;  -- of this schema
+PRAGMA user_version = 3;  -- of this schema
 
 COMMIT;

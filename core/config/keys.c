@@ -277,6 +277,22 @@ static const struct pst_conf_key mail_keys[] = {
 	  "uid", "With run_as = \"user\": users with a lower id are refused." },
 	{ "first_gid", PST_CONF_INT(struct mail_settings, first_gid), "1", 1, UINT32_MAX - 1, NULL,
 	  "With run_as = \"user\": users whose group has a lower id are refused." },
+	{ "max_listed", PST_CONF_INT(struct mail_settings, max_listed), "0", 0, INT32_MAX,
+	  "messages",
+	  "How many messages a session shows at most, the oldest ones; the others show up as these "
+	  "are deleted, with the identifiers that they have. The user's record may say fewer. 0: all." },
+	{ "last", PST_CONF_BOOL(struct mail_settings, last), "false", 0, 0, NULL,
+	  "Whether there is the command LAST (RFC 1460), for very old clients: the highest number of a "
+	  "message that this session retrieved or deleted." },
+	{ "expire_days", PST_CONF_INT(struct mail_settings, expire_days), "0", 0, 36500, "days",
+	  "How long mail may stay, unless the user's record says otherwise. What is older is removed "
+	  "before a session sees it, once a day at most, and with posternctl maildrop expire; where "
+	  "hold_days is set, it can be brought back. CAPA says so (RFC 2449 section 6.7). 0: mail "
+	  "stays until the user deletes it." },
+	{ "expire_least", PST_CONF_INT(struct mail_settings, expire_least), "0", 0, 36500, "days",
+	  "Where users' records have expire_days: no record counts for less, and CAPA says before login, "
+	  "when nobody knows whose mail it is, that mail stays so long at least. 0: a record may say "
+	  "what it likes, and CAPA before login tells of expire_days alone." },
 	{ "hold_days", PST_CONF_INT(struct mail_settings, hold_days), "0", 0, 36500, "days",
 	  "How long what POP3 removes can be brought back with posternctl undelete, unless the "
 	  "user's record says otherwise: until then it lies where no client sees it and no quota "

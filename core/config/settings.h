@@ -110,6 +110,10 @@ struct mail_settings {
 	int64_t spare_processes; /* run_as = "user": forked ahead */
 	int64_t max_processes;
 	int64_t first_uid, first_gid; /* run_as = "user": lower ids are refused */
+	int64_t expire_days;          /* 0: what is there stays */
+	int64_t expire_least;         /* no record counts for less; 0: no bound */
+	int64_t max_listed;           /* 0: all */
+	bool last;                    /* the command LAST */
 	int64_t hold_days;            /* 0: what is removed is removed for good */
 	bool mark_seen;
 	int64_t history; /* enum mail_history */

@@ -123,6 +123,44 @@ get_read_only(const struct account *a, const struct pst_auth_user *u)
 }
 
 static const char *
+days_or_none(const struct account *a, uint32_t days)
+{
+	return days == PST_AUTH_NO_DAYS ? "0" : number_or_none(a, days, "");
+}
+
+static const char *
+get_expire(const struct account *a, const struct pst_auth_user *u)
+{
+	return days_or_none(a, u->expire_days);
+}
+
+static const char *
+get_hold(const struct account *a, const struct pst_auth_user *u)
+{
+	return days_or_none(a, u->hold_days);
+}
+
+static const char *
+setting_days(const struct account *a, int64_t days)
+{
+	return pst_arena_printf(a->e.c->arena, "%" PRId64, days);
+}
+
+static const char *
+server_expire(const struct account *a, const struct pst_auth_user *u)
+{
+	(void)u;
+	return setting_days(a, a->e.c->settings.mail.expire_days);
+}
+
+static const char *
+server_hold(const struct account *a, const struct pst_auth_user *u)
+{
+	(void)u;
+	return setting_days(a, a->e.c->settings.mail.hold_days);
+}
+
+static const char *
 server_location(const struct account *a, const struct pst_auth_user *u)
 {
 	(void)u;
@@ -163,6 +201,8 @@ static const struct field {
 	{ "min-tls", get_tls, NULL, NULL, "as the listener asks" },
 	{ "rehash", get_rehash, "auth.rehash", server_rehash, NULL },
 	{ "read-only", get_read_only, NULL, NULL, "no" },
+	{ "expire-days", get_expire, "mail.expire_days", server_expire, NULL },
+	{ "hold-days", get_hold, "mail.hold_days", server_hold, NULL },
 };
 
 static void

@@ -49,6 +49,29 @@ put_listed(const struct value *v, struct pst_auth_user *user, struct pst_err *er
 	return 0;
 }
 
+/* 0 is an answer too. */
+static uint32_t
+days_of(const struct value *v)
+{
+	return v->number == 0 ? PST_AUTH_NO_DAYS : (uint32_t)v->number;
+}
+
+static int
+put_expire(const struct value *v, struct pst_auth_user *user, struct pst_err *err)
+{
+	(void)err;
+	user->expire_days = days_of(v);
+	return 0;
+}
+
+static int
+put_hold(const struct value *v, struct pst_auth_user *user, struct pst_err *err)
+{
+	(void)err;
+	user->hold_days = days_of(v);
+	return 0;
+}
+
 static int
 put_poll(const struct value *v, struct pst_auth_user *user, struct pst_err *err)
 {
@@ -123,6 +146,12 @@ static const struct option_row {
 	{ { "read-only", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "no|yes", "" },
 	  PST_AUTH_FIELD_READ_ONLY,
 	  put_read_only },
+	{ { "expire-days", PST_CONF_INT(struct value, number), NULL, 0, 36500, "days", "" },
+	  PST_AUTH_FIELD_EXPIRE_DAYS,
+	  put_expire },
+	{ { "hold-days", PST_CONF_INT(struct value, number), NULL, 0, 36500, "days", "" },
+	  PST_AUTH_FIELD_HOLD_DAYS,
+	  put_hold },
 	{ { "pop3", PST_CONF_CHOICE(struct value, number), NULL, 0, 0, "no|yes", "" },
 	  PST_AUTH_FIELD_POP3_ENABLED,
 	  put_pop3 },

@@ -129,12 +129,23 @@ let_go(struct drop *d, const struct said *s, int64_t hold_days, struct pst_err *
 	return rc;
 }
 
+/* As a session would (core/mail/expire.c), where --days says nothing. */
+static int64_t
+expire_days_of(const struct drop_row *row, const struct said *s, const struct mail_settings *mail)
+{
+	const int64_t days =
+		days_of(row->expire_days, s->days > 0 ? (int64_t)s->days : mail->expire_days);
+	const bool is_own = row->expire_days > 0 && row->expire_days != PST_AUTH_NO_DAYS;
+
+	return is_own && days < mail->expire_least ? mail->expire_least : days;
+}
+
 static int
 work(struct drop *d, void *arg, struct pst_err *err)
 {
 	const struct said *s = arg;
 	const struct mail_settings *mail = &d->settings->mail;
-	const int64_t days = days_of(d->row.expire_days, (int64_t)s->days);
+	const int64_t days = expire_days_of(&d->row, s, mail);
 	const int64_t hold_days = days_of(d->row.hold_days, mail->hold_days);
 
 	if (days == 0 && hold_days == 0)

@@ -256,6 +256,18 @@ tell_number(const char *what, uint64_t value, const char *unit)
 		explain_line(what, "the user's record", "%" PRIu64 " %s", value, unit);
 }
 
+static void
+tell_days(const struct explain *e, const char *what, uint32_t said, const char *setting,
+          int64_t days)
+{
+	const char *place = said != 0 ? "the user's record" : explain_place(e, setting);
+
+	if (said != 0)
+		days = said == PST_AUTH_NO_DAYS ? 0 : said;
+	if (days > 0)
+		explain_line(what, place, "%" PRId64 " days", days);
+}
+
 void
 explain_session(const struct explain *e, bool is_read_only)
 {
@@ -272,6 +284,9 @@ explain_session(const struct explain *e, bool is_read_only)
 	tell_number("messages", r->max_listed, "are shown, the oldest");
 	tell_number("poll", r->min_poll_ms > 0 ? (uint64_t)r->min_poll_ms : 0,
 	            "ms between two logins");
+	tell_days(e, "mail stays", r->expire_days, "mail.expire_days",
+	          e->c->settings.mail.expire_days);
+	tell_days(e, "held", r->hold_days, "mail.hold_days", e->c->settings.mail.hold_days);
 	if (is_read_only)
 		explain_line("read-only",
 		             r->read_only ? "the user's record"

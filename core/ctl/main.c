@@ -47,7 +47,7 @@ static const struct ctl_command commands[] = {
 	  "USER [--password-stdin | --password-file FILE] [--scheme SCHEME] [--maildrop LOCATION] "
 	  "[--uid ID] [--gid ID] [--home PATH] [--allow-nets NETS] [--max-sessions N] "
 	  "[--min-poll TIME] [--max-listed N] [--min-tls any|1.2|1.3] [--rehash off|report|on] "
-	  "[--read-only yes|no] [--pop3 yes|no] [--backend NAME]",
+	  "[--read-only yes|no] [--expire-days N] [--hold-days N] [--pop3 yes|no] [--backend NAME]",
 	  "Adds a user, and the domain if it is new. A database that is not there is made. The "
 	  "password is asked for, or is the one line of FILE or of standard input. What is not said "
 	  "of the account is the domain's to say, or the server's settings'.",
@@ -66,7 +66,7 @@ static const struct ctl_command commands[] = {
 	  "USER [--maildrop LOCATION] "
 	  "[--uid ID] [--gid ID] [--home PATH] [--allow-nets NETS] [--max-sessions N] "
 	  "[--min-poll TIME] [--max-listed N] [--min-tls any|1.2|1.3] [--rehash off|report|on] "
-	  "[--read-only yes|no] [--pop3 yes|no] [--unset FIELD] ... [--backend NAME]",
+	  "[--read-only yes|no] [--expire-days N] [--hold-days N] [--pop3 yes|no] [--unset FIELD] ... [--backend NAME]",
 	  "Changes what is said of an account; what is not named stays as it is. --unset takes a field "
 	  "back (a name as maildrop, min-poll), so that the domain's or the server's word counts.",
 	  ctl_user_set },
@@ -162,8 +162,8 @@ static const struct ctl_command commands[] = {
 	  "is. --switch: then stores the new location with the account.",
 	  ctl_maildrop_convert },
 	{ "maildrop expire", DROPS_MANY " [--dry-run] [--days N] " DROPS_MANY_HOW,
-	  "Removes messages that are older than their account allows (expire_days; --days for "
-	  "accounts that say nothing), and what is held for longer than hold_days. For cron.",
+	  "Removes messages that are older than their account allows (expire_days; --days, or "
+	  "mail.expire_days, for accounts that say nothing), and what is held for longer than hold_days. For cron.",
 	  ctl_maildrop_expire },
 	{ "uidl list", "USER " DROPS_ONE_HOW,
 	  "Lists number, UIDL and octets of each message, a tab between two.", ctl_uidl_list },

@@ -193,6 +193,34 @@ holders_answer(struct holders *h, uint32_t place, enum holder_verdict verdict, i
 	atomic_store(&h->row[place].verdict, verdict);
 }
 
+/* ---- Once a day ---- */
+
+/* The maildrop and the day in one number; the place tells the rest of the maildrop's. */
+static uint64_t
+day_of(uint64_t drop, uint32_t day)
+{
+	return (drop & ~UINT64_C(0xffff)) | (day & 0xffff);
+}
+
+static uint32_t
+day_place(uint64_t drop)
+{
+	return (uint32_t)(drop % HOLDERS_DAYS);
+}
+
+bool
+holders_was_looked_through(const struct holders *h, uint64_t drop, uint32_t day)
+{
+	return atomic_load_explicit(&h->day[day_place(drop)], memory_order_relaxed) ==
+	       day_of(drop, day);
+}
+
+void
+holders_looked_through(struct holders *h, uint64_t drop, uint32_t day)
+{
+	atomic_store_explicit(&h->day[day_place(drop)], day_of(drop, day), memory_order_relaxed);
+}
+
 /* ---- For the master ---- */
 
 bool

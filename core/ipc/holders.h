@@ -19,6 +19,7 @@
 #define HOLDERS_ROWS 16384 /* a power of two */
 #define HOLDERS_PROBE 64   /* rows in which a maildrop may stand */
 #define HOLDERS_ASKS 256   /* that the master may fall behind; a power of two */
+#define HOLDERS_DAYS 16384 /* a power of two */
 #define HOLDERS_NOWHERE UINT32_MAX
 #define HOLDERS_CLAIM_MS 10000 /* a claim that is older is nobody's any more */
 
@@ -51,6 +52,8 @@ struct holders {
 	_Atomic uint64_t claims; /* so far: the next one's name */
 	_Atomic uint32_t asks;   /* so far */
 	_Atomic uint32_t ask[HOLDERS_ASKS];
+	/* Of a maildrop, and the day on which it was last looked through for old mail. */
+	_Atomic uint64_t day[HOLDERS_DAYS];
 	struct holder row[HOLDERS_ROWS];
 };
 
@@ -89,6 +92,12 @@ void holders_withdraw(struct holders *h, uint32_t place, uint64_t claim);
 bool holders_is_claimed(const struct holders *h, uint32_t place);
 void holders_answer(struct holders *h, uint32_t place, enum holder_verdict verdict,
                     int64_t heard_ms);
+
+/* ---- Once a day ---- */
+
+/* day: since 1970. What is forgotten was not. */
+bool holders_was_looked_through(const struct holders *h, uint64_t drop, uint32_t day);
+void holders_looked_through(struct holders *h, uint64_t drop, uint32_t day);
 
 /* ---- For the master: the next row that is asked for, and its worker; *seen moves on. ---- */
 

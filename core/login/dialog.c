@@ -147,6 +147,8 @@ cmd_capa(void *session, const struct pop3_args *args, struct pst_err *err)
 		.stls = may_stls(d),
 		.user = (offer & MECH_BIT(MECH_USER)) != 0,
 		.sasl = list,
+		.expire_days = d->rules->expire_days,
+		.expire_is_least = d->rules->expire_is_least,
 	};
 
 	(void)args;

@@ -28,6 +28,8 @@ struct dialog_rules {
 	int64_t max_bad_commands;
 	int64_t max_auth_failures;
 	uint8_t language; /* enum pop3_language that LANG * asks for */
+	uint32_t expire_days; /* for CAPA, as in struct pop3_facts */
+	bool expire_is_least;
 };
 
 struct dialog {

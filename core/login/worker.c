@@ -232,6 +232,17 @@ raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* How long mail stays, whosever it is. */
+static uint32_t
+least_days(const struct mail_settings *s)
+{
+	const int64_t least = s->expire_least;
+
+	return (uint32_t)(least > 0 && (s->expire_days == 0 || least < s->expire_days)
+	                          ? least
+	                          : s->expire_days);
+}
+
 static void
 make_listeners(struct login *l)
 {
@@ -255,6 +266,8 @@ make_listeners(struct login *l)
 			.max_bad_commands = s->login.max_bad_commands,
 			.max_auth_failures = s->login.max_auth_failures,
 			.language = (uint8_t)s->server.language,
+			.expire_days = least_days(&s->mail),
+			.expire_is_least = s->mail.expire_least > 0,
 		};
 	}
 }

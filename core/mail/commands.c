@@ -19,6 +19,7 @@ cmd_capa(void *session, const struct pop3_args *a, struct pst_err *err)
 		.sasl = list,
 		.implementation = "Postern",
 		.login_delay_s = mail_contract_login_delay_s(s),
+		.expire_days = s->expire_days,
 	};
 
 	(void)a;
@@ -109,7 +110,20 @@ cmd_dele(void *session, const struct pop3_args *a, struct pst_err *err)
 	if (s->is_read_only)
 		return refuse_deletion(s);
 	maildrop_mark(&s->drop, a->msg);
+	mail_session_accessed(s, a->msg);
 	return pop3_reply_ok(&s->mail->out, err, "message %" PRIu32 " deleted", a->msg);
+}
+
+/* RFC 1460: RETR and DELE count, TOP does not. */
+static int
+cmd_last(void *session, const struct pop3_args *a, struct pst_err *err)
+{
+	struct mail_session *s = session;
+
+	(void)a;
+	if (!s->mail->limits.has_last)
+		return pst_err_set(err, PST_E_CLIENT, "unknown command");
+	return pop3_reply_ok(&s->mail->out, err, "%" PRIu32, s->last);
 }
 
 static int
@@ -128,6 +142,7 @@ cmd_rset(void *session, const struct pop3_args *a, struct pst_err *err)
 
 	(void)a;
 	maildrop_unmark_all(&s->drop);
+	s->last = 0;
 	return pop3_reply_ok(&s->mail->out, err, "%" PRIu32 " messages (%" PRIu64 " octets)",
 	                     s->drop.count, s->drop.octets);
 }
@@ -156,6 +171,7 @@ static pop3_handler *const handlers[POP3_VERBS] = {
 	[POP3_LIST] = cmd_list, [POP3_RETR] = cmd_retr, [POP3_DELE] = cmd_dele,
 	[POP3_NOOP] = cmd_noop, [POP3_RSET] = cmd_rset, [POP3_TOP] = cmd_top,
 	[POP3_UIDL] = cmd_uidl, [POP3_UTF8] = cmd_utf8, [POP3_LANG] = cmd_lang,
+	[POP3_LAST] = cmd_last,
 };
 
 static bool

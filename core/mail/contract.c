@@ -19,7 +19,8 @@ mail_contract_take(struct mail_session *s, const struct ticket *t)
 	s->wants_notes = t->wants_notes;
 	if (t->wants_notes || s->mail->keeping.history != HISTORY_OFF)
 		s->mechanism = pst_str_dup(t->mechanism);
-	s->drop.max_listed = t->max_listed;
+	if (t->max_listed > 0 && (s->drop.max_listed == 0 || t->max_listed < s->drop.max_listed))
+		s->drop.max_listed = t->max_listed;
 	s->max_sessions = t->max_sessions;
 	s->min_poll_ms = t->min_poll_ms;
 	mail_lease_take(s, t);

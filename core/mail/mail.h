@@ -30,6 +30,8 @@ struct mail_limits {
 	int64_t idle_ms;           /* RFC 1939 section 3: at least 10 minutes */
 	int64_t linger_ms;         /* how long to wait, after the end, for the client to close */
 	uint32_t max_bad_commands; /* one after the other */
+	uint32_t max_listed; /* messages of a session, where its account says no fewer; 0: all */
+	bool has_last;       /* the command LAST is there */
 	int64_t takeover_ms; /* silence after which a session gives way to another; 0: never */
 };
 
@@ -42,6 +44,8 @@ struct mail_list {
 /* What the end of a session does to its maildrop, as the settings say. Zero: nothing but what the
  * client asked for. */
 struct mail_keeping {
+	uint32_t expire_days;    /* how long mail may stay; 0: for ever */
+	uint32_t expire_least;   /* no account counts for less */
 	uint32_t hold_days;      /* what is removed is kept so long; 0: it is not */
 	bool mark_seen;          /* what was retrieved */
 	int history;             /* enum mail_history */

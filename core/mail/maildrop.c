@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "pop3/stored.h"
+#include "mail/expire.h"
 
 #define BITS MAILDROP_BITS
 
@@ -125,7 +126,12 @@ run_open(struct maildrop_job *job)
 	struct maildrop *d = job->of;
 	struct pst_maildrop_spec spec = { .path = job->path, .user = pst_str_c(job->user) };
 
-	if (d->storage->open(d->self, &spec, &d->drop, &job->err) != 0)
+	job->rc = d->storage->open(d->self, &spec, &d->drop, &job->err);
+	if (job->rc == 0 && d->expire_days > 0 && maildrop_expire(job)) {
+		d->storage->close(d->drop);
+		job->rc = d->storage->open(d->self, &spec, &d->drop, &job->err);
+	}
+	if (job->rc != 0)
 		fail_open(job);
 	else
 		sum_up(d);
@@ -258,7 +264,7 @@ maildrop_open_now(struct maildrop *d, const char *path, struct pst_str user,
 	struct pst_maildrop_spec spec = { .path = path, .user = user };
 
 	*job = (struct maildrop_job){ .kind = MAILDROP_OPEN, .of = d };
-	if (d->storage->open_now == NULL)
+	if (d->storage->open_now == NULL || d->expire_days > 0)
 		return false;
 	switch (d->storage->open_now(d->self, &spec, &d->drop, &job->err)) {
 	case PST_FETCH_OK:

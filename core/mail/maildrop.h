@@ -29,6 +29,7 @@ struct maildrop {
 	void *self;                        /* the plugin's, borrowed */
 	struct pst_maildrop *drop;         /* NULL: not open */
 	uint32_t max_listed;               /* messages, the oldest; 0: all */
+	uint32_t expire_days;              /* open removes what is older; 0: it does not */
 	uint32_t count;                    /* messages, marked or not; numbers are 1 … count */
 	uint32_t marked;
 	uint64_t octets;        /* of all messages */
@@ -55,8 +56,8 @@ struct maildrop_job {
 	struct pst_body body; /* FETCH: the caller's to release; fd is -1 where rc is -1 */
 	char *data;           /* FETCH and READ: the job's */
 	size_t n;             /* fewer than wanted: the file ends there */
-	uint32_t removed;     /* CLOSE with commit */
-	const char *aside;    /* CLOSE: what else could not be done ("history"), or NULL */
+	uint32_t removed;     /* CLOSE with commit; OPEN: those that were too old */
+	const char *aside;    /* CLOSE, OPEN: what else could not be done ("history"), or NULL */
 	struct pst_err aside_err;
 	struct pop3_head head; /* FETCH of a message with a surrogate: sent instead of data */
 	bool has_commit;

@@ -91,6 +91,7 @@ finish(struct mail_session *s)
 		s->tops++;
 	} else {
 		s->retrieved++;
+		mail_session_accessed(s, t->msg);
 		maildrop_seen(&s->drop, t->msg);
 	}
 	end_send(s);

@@ -176,6 +176,8 @@ open_loop(struct server *sv)
 		.idle_ms = set->timeout,
 		.linger_ms = MAIL_LINGER_MS,
 		.max_bad_commands = (uint32_t)set->max_bad_commands,
+		.max_listed = (uint32_t)set->max_listed,
+		.has_last = set->last,
 		.takeover_ms = set->takeover ? set->takeover_after : 0,
 	};
 	int rc;
@@ -197,6 +199,8 @@ open_loop(struct server *sv)
 	sv->timer.data = sv;
 	mail_init(&sv->mail, &sv->loop, &limits);
 	sv->mail.keeping = (struct mail_keeping){
+		.expire_days = (uint32_t)set->expire_days,
+		.expire_least = (uint32_t)set->expire_least,
 		.hold_days = (uint32_t)set->hold_days,
 		.mark_seen = set->mark_seen,
 		.history = (int)set->history,

@@ -13,6 +13,7 @@
 #include "mail/closing.h"
 #include "mail/contract.h"
 #include "mail/lease.h"
+#include "mail/expire.h"
 #include "mail/news.h"
 #include "mail/takeover.h"
 #include "pop3/reply.h"
@@ -294,6 +295,7 @@ opened(struct mail_session *s, const struct maildrop_job *job, const char *path)
 		return;
 	}
 	s->was_open = true;
+	mail_expire_tell(s, job);
 	mail_takeover_opened(s);
 	mail_contract_opened(s);
 	if (s->phase != MAIL_OPENING)
@@ -416,6 +418,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->language = how->language;
 	s->phase = MAIL_OPENING;
 	s->drop.storage = how->storage;
+	s->drop.max_listed = m->limits.max_listed;
 	s->drop.self = how->storage_self;
 	s->started_ms = (int64_t)uv_now(m->loop);
 	s->usage_place = USAGE_NOWHERE;
@@ -504,6 +507,7 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 	mail_turn_begin(s);
 	mail_session_wait_in(s, &m->idle);
 	mail_closing_init(s, how->ticket);
+	mail_expire_init(s, how->ticket);
 	if (how->ticket != NULL) {
 		mail_contract_take(s, how->ticket);
 		mail_news_since(s, how->ticket->changes_at);
@@ -521,6 +525,7 @@ mail_session_start(struct mail *m, const struct mail_start *how)
 		keep_first_input(s, how->input);
 		m->drop_count++;
 		mail_takeover_come(s, how->location);
+		mail_expire_prepare(s);
 		start_opening(s, how->path);
 		mail_turn_run(s, (struct pst_str){ "", 0 });
 	}

@@ -98,6 +98,8 @@ struct mail_session {
 
 	uint32_t bad_commands; /* one after the other */
 	uint32_t retrieved, tops, deleted;
+	uint32_t last;        /* the highest message retrieved or deleted since RSET; 0: none */
+	uint32_t expire_days; /* how long mail may stay; 0: for ever */
 	uint64_t octets_out;
 	int64_t started_ms;
 	const char *reason; /* why it ended, or NULL */
@@ -175,6 +177,9 @@ size_t mail_session_write(struct mail_session *s, const char *p, size_t n);
 
 /* Brings the session's row of the scoreboard up to date. */
 void mail_session_show(const struct mail_session *s);
+
+/* The message was retrieved or deleted: for LAST. */
+void mail_session_accessed(struct mail_session *s, uint32_t msg);
 
 /* Adds to what waits for the socket. */
 void mail_session_keep(struct mail_session *s, const char *p, size_t n);

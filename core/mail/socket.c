@@ -68,6 +68,13 @@ mail_session_write(struct mail_session *s, const char *p, size_t n)
 }
 
 void
+mail_session_accessed(struct mail_session *s, uint32_t msg)
+{
+	if (msg > s->last)
+		s->last = msg;
+}
+
+void
 mail_session_keep(struct mail_session *s, const char *p, size_t n)
 {
 	struct pst_err err;

@@ -36,6 +36,7 @@ const struct pop3_command pop3_commands[POP3_VERBS] = {
 	                { ARG_OPT_WORD },
 	                "LANG",
 	                "6856 section 3" },
+	[POP3_LAST] = { "LAST", POP3_TRANS, { ARG_END }, NULL, "1460 section 5" },
 };
 
 static struct pst_str

@@ -38,6 +38,7 @@ enum pop3_verb {
 	POP3_UIDL,
 	POP3_UTF8,
 	POP3_LANG,
+	POP3_LAST,
 	POP3_VERBS
 };
 

@@ -146,9 +146,8 @@ pop3_reply_lang(struct pst_buf *out, struct pst_str range, enum pop3_language pr
 	return finish_line(out, line, (size_t)text_at + (size_t)n, (size_t)text_at, err);
 }
 
-/* Capabilities that no command brings. EXPIRE NEVER: no mail goes but by DELE and QUIT. */
-static const char *const capa_constants[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING",
-	                                      "EXPIRE NEVER" };
+/* Capabilities that no command brings. */
+static const char *const capa_constants[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING" };
 
 static int
 add_command_capa(struct pst_buf *out, enum pop3_verb verb, const struct pop3_facts *facts,
@@ -169,6 +168,16 @@ add_command_capa(struct pst_buf *out, enum pop3_verb verb, const struct pop3_fac
 	return pst_buf_addf(out, err, "%s %s\r\n", capa, facts->sasl);
 }
 
+/* NEVER: no mail goes but by DELE and QUIT. */
+static int
+add_expire(struct pst_buf *out, const struct pop3_facts *facts, struct pst_err *err)
+{
+	if (facts->expire_days == 0)
+		return pst_buf_add(out, PST_LIT("EXPIRE NEVER\r\n"), err);
+	return pst_buf_addf(out, err, "EXPIRE %" PRIu32 "%s\r\n", facts->expire_days,
+	                    facts->expire_is_least ? " USER" : "");
+}
+
 static int
 add_capas(struct pst_buf *out, const struct pop3_facts *facts, struct pst_err *err)
 {
@@ -182,6 +191,8 @@ add_capas(struct pst_buf *out, const struct pop3_facts *facts, struct pst_err *e
 	for (i = 0; i < sizeof(capa_constants) / sizeof(capa_constants[0]); i++)
 		if (pst_buf_addf(out, err, "%s\r\n", capa_constants[i]) != 0)
 			return -1;
+	if (add_expire(out, facts, err) != 0)
+		return -1;
 	if (facts->login_delay_s > 0 &&
 	    pst_buf_addf(out, err, "LOGIN-DELAY %" PRIu32 "\r\n", facts->login_delay_s) != 0)
 		return -1;

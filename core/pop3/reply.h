@@ -42,6 +42,8 @@ struct pop3_facts {
 	const char *sasl;           /* "PLAIN LOGIN", or "" */
 	const char *implementation; /* after login; NULL before */
 	uint32_t login_delay_s;     /* RFC 2449 section 6.5; 0: none */
+	uint32_t expire_days;       /* RFC 2449 section 6.7; 0: mail stays for ever */
+	bool expire_is_least;       /* the user's own may be more */
 };
 
 /* The whole multi-line reply (RFC 2449 section 5). */

@@ -135,6 +135,8 @@ enum pst_auth_field {
 	PST_AUTH_FIELD_MIN_TLS = 1 << 9,
 	PST_AUTH_FIELD_REHASH = 1 << 10,
 	PST_AUTH_FIELD_READ_ONLY = 1 << 11,
+	PST_AUTH_FIELD_EXPIRE_DAYS = 1 << 12,
+	PST_AUTH_FIELD_HOLD_DAYS = 1 << 13,
 };
 
 enum pst_auth_choice { PST_AUTH_UNSAID, PST_AUTH_YES, PST_AUTH_NO };

@@ -89,7 +89,7 @@ test_the_schema_file_and_create_make_the_same(void **state)
 	dump_schema(f->db, ours);
 	assert_string_equal(ours, theirs);
 	assert_non_null(strstr(ours, "CREATE TABLE users"));
-	assert_non_null(strstr(ours, "wal\n2\n"));
+	assert_non_null(strstr(ours, "wal\n3\n"));
 }
 
 static void

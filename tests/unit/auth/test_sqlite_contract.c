@@ -76,7 +76,8 @@ test_what_the_user_does_not_say_the_domain_may(void **state)
 	assert_int_equal(kit_add(f, "alice@b.test", HASH), 0);
 	kit_sql(f->db, "UPDATE domains SET allow_nets = '192.0.2.0/24', max_sessions = 3,"
 	               "min_poll = 60, max_listed = 100, min_tls = '1.2', rehash = 'on',"
-	               "read_only = 1, maildrop = 'maildir:/d/%{local}', uid = 7, gid = 8");
+	               "read_only = 1, maildrop = 'maildir:/d/%{local}', uid = 7, gid = 8,"
+	               "expire_days = 30, hold_days = 0");
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
 	assert_text(f->record.allow_nets, "192.0.2.0/24");
 	assert_int_equal(f->record.max_sessions, 3);
@@ -88,11 +89,13 @@ test_what_the_user_does_not_say_the_domain_may(void **state)
 	assert_text(f->record.location, "maildir:/d/%{local}");
 	assert_int_equal(f->record.uid, 7);
 	assert_int_equal(f->record.gid, 8);
+	assert_int_equal(f->record.expire_days, 30);
+	assert_int_equal(f->record.hold_days, PST_AUTH_NO_DAYS);
 	assert_text(f->record.source, "lookup_query");
 	kit_sql(f->db, "UPDATE users SET allow_nets = '2001:db8::/32', max_sessions = 1,"
 	               "min_poll = 1, max_listed = 5, min_tls = 'any', rehash = 'off',"
 	               "read_only = 0, maildrop = 'maildir:/u', uid = 70, gid = 80,"
-	               "home = '/home/alice'");
+	               "home = '/home/alice', expire_days = 0, hold_days = 7");
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
 	assert_text(f->record.allow_nets, "2001:db8::/32");
 	assert_int_equal(f->record.max_sessions, 1);
@@ -104,6 +107,8 @@ test_what_the_user_does_not_say_the_domain_may(void **state)
 	assert_text(f->record.location, "maildir:/u");
 	assert_text(f->record.home, "/home/alice");
 	assert_int_equal(f->record.uid, 70);
+	assert_int_equal(f->record.expire_days, PST_AUTH_NO_DAYS);
+	assert_int_equal(f->record.hold_days, 7);
 }
 
 static void
@@ -509,6 +514,74 @@ test_tables_of_the_first_version_are_used_as_they_are(void **state)
 	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
 }
 
+/* ---- Tables of the second version: all but two columns ---- */
+
+static void
+make_second_version(struct kit *f)
+{
+	kit_load_new(f);
+	kit_sql(f->db, "ALTER TABLE users DROP COLUMN expire_days;"
+	               "ALTER TABLE users DROP COLUMN hold_days;"
+	               "ALTER TABLE domains DROP COLUMN expire_days;"
+	               "ALTER TABLE domains DROP COLUMN hold_days; PRAGMA user_version = 2");
+	assert_int_equal(kit_load(f, "ctl", NULL), 0);
+}
+
+static void
+on_carol(void *arg, const struct pst_auth_user *stored, bool is_domain)
+{
+	unsigned *shown = arg;
+
+	++*shown;
+	if (!is_domain)
+		assert_int_equal(stored->max_sessions, 4);
+	assert_int_equal(stored->expire_days, 0);
+}
+
+static void
+test_tables_of_the_second_version_are_used_as_they_are(void **state)
+{
+	struct kit *f = *state;
+	struct pst_auth_user carol = { .name = PST_LIT("carol@b.test"),
+		                       .credential = PST_LIT(HASH),
+		                       .enabled = true,
+		                       .max_sessions = 3 };
+	unsigned shown = 0;
+
+	make_second_version(f);
+	assert_int_equal(f->auth->probe(f->self, &f->err), 0);
+	assert_int_equal(f->auth->user_add(f->self, &carol, &f->err), 0);
+	assert_int_equal(kit_lookup(f, "carol@b.test"), PST_AUTH_OK);
+	assert_int_equal(f->record.max_sessions, 3);
+	assert_int_equal(f->record.expire_days, 0);
+	carol.max_sessions = 4;
+	assert_int_equal(f->auth->user_set(f->self, &carol, 0, &f->err), 0);
+	assert_int_equal(
+		f->auth->user_show(f->self, PST_LIT("carol@b.test"), on_carol, &shown, &f->err), 0);
+	assert_int_equal(shown, 2);
+	carol.hold_days = 5;
+	assert_int_equal(f->auth->user_set(f->self, &carol, 0, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
+	carol.name = PST_LIT("dan@b.test");
+	assert_int_equal(f->auth->user_add(f->self, &carol, &f->err), -1);
+	assert_non_null(strstr(f->err.text, "posternctl user upgrade"));
+}
+
+static void
+test_the_second_version_is_brought_up_to_date(void **state)
+{
+	struct kit *f = *state;
+
+	make_second_version(f);
+	assert_int_equal(kit_add(f, "carol@b.test", HASH), 0);
+	assert_int_equal(f->auth->create(f->self, &f->err), 0);
+	assert_string_equal(ask(f, "PRAGMA user_version"), "3|");
+	kit_sql(f->db, "UPDATE users SET expire_days = 9; UPDATE domains SET hold_days = 3");
+	assert_int_equal(kit_lookup(f, "carol@b.test"), PST_AUTH_OK);
+	assert_int_equal(f->record.expire_days, 9);
+	assert_int_equal(f->record.hold_days, 3);
+}
+
 #define COLUMNS                                                                                    \
 	"SELECT m.name, c.name, c.type, c.\"notnull\", c.pk FROM sqlite_master m, "                \
 	"pragma_table_info(m.name) c WHERE m.type IN ('table', 'index') ORDER BY m.name, c.name"
@@ -531,7 +604,7 @@ test_an_upgrade_makes_what_a_new_database_has_and_keeps_what_was_there(void **st
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
 	assert_int_equal(f->auth->create(f->self, &f->err), 0);
 	assert_string_equal(ask(f, COLUMNS), fresh);
-	assert_string_equal(ask(f, "PRAGMA user_version"), "2|");
+	assert_string_equal(ask(f, "PRAGMA user_version"), "3|");
 	assert_int_equal(kit_lookup(f, "alice@b.test"), PST_AUTH_OK);
 	assert_text(f->record.location, "maildir:/a");
 	kit_sql(f->db, "UPDATE domains SET max_sessions = 4");
@@ -581,6 +654,8 @@ main(void)
 		T(test_a_new_hash_takes_the_place_of_the_old_one_alone),
 		T(test_own_tables_need_no_notes_and_no_app_passwords),
 		T(test_tables_of_the_first_version_are_used_as_they_are),
+		T(test_tables_of_the_second_version_are_used_as_they_are),
+		T(test_the_second_version_is_brought_up_to_date),
 		T(test_an_upgrade_makes_what_a_new_database_has_and_keeps_what_was_there),
 		T(test_a_worker_takes_an_upgrade_up_while_it_runs),
 #undef T

@@ -31,6 +31,35 @@ wait_for_go(struct fake *f)
 		;
 }
 
+static void
+forget_removed(struct fake *f)
+{
+	uint32_t i, kept = 0;
+
+	for (i = 0; f->forgets && i < f->n; i++) {
+		if (f->v[i].is_removed)
+			free((char *)(uintptr_t)f->v[i].text.p);
+		else
+			f->v[kept++] = f->v[i];
+	}
+	if (f->forgets)
+		f->n = kept;
+}
+
+static int
+fake_received(struct pst_maildrop *drop, uint32_t idx, int64_t *received_s_out, struct pst_err *err)
+{
+	struct fake *f = drop->of;
+
+	(void)err;
+	enter(f);
+	pst_assert(idx < f->n);
+	f->looked_at++;
+	*received_s_out = f->v[idx].received_s;
+	leave(f);
+	return 0;
+}
+
 static int
 fake_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
           struct pst_err *err)
@@ -38,6 +67,8 @@ fake_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	struct fake *f = self;
 	int rc = 0;
 
+	if (f->is_exclusive && f->opens > f->closes) /* another one's calls may go on meanwhile */
+		return pst_err_set(err, PST_E_IN_USE, "locked by another session");
 	enter(f);
 	pst_assert(strcmp(spec->path, "/fake") == 0);
 	wait_for_go(f);
@@ -46,6 +77,7 @@ fake_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	else if (f->fails != 0)
 		rc = pst_err_set(err, f->fails, "secret path /fake");
 	if (rc == 0) {
+		forget_removed(f);
 		*drop_out = pst_new(struct pst_maildrop);
 		(*drop_out)->of = f;
 		f->opens++;
@@ -171,6 +203,7 @@ const struct pst_storage fake_storage = {
 	.close = fake_close,
 	.open_now = fake_open_now,
 	.closes_now = fake_closes_now,
+	.received = fake_received,
 };
 
 void

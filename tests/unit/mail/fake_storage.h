@@ -19,7 +19,8 @@ struct fake_message {
 	bool is_gone;  /* fetch fails, commit counts it as removed */
 	bool is_stuck; /* commit cannot remove it */
 	bool is_removed;
-	bool waits; /* fetch says WAIT on the loop */
+	int64_t received_s; /* 0: not known */
+	bool waits;         /* fetch says WAIT on the loop */
 };
 
 struct fake {
@@ -27,12 +28,15 @@ struct fake {
 	uint32_t n;
 	int fd;
 
+	bool is_exclusive;       /* open says PST_E_IN_USE while it is open already */
+	bool forgets;            /* what was removed is not listed by the next open */
 	bool is_locked;          /* open says PST_E_IN_USE */
 	enum pst_err_kind fails; /* open fails like that; 0: it works */
 	bool is_slow;            /* open and commit wait for go */
 	sem_t go;
 
 	_Atomic unsigned opens, commits, closes;
+	_Atomic unsigned looked_at;            /* calls of received */
 	_Atomic unsigned fetches, bodies_open; /* bodies: fetched and not yet done with */
 	_Atomic unsigned long messages;        /* calls */
 	_Atomic int calls;                     /* that may block, going on now: at most one */

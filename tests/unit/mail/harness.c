@@ -36,7 +36,11 @@ on_emptied(void *arg)
 void
 harness_init(struct harness *h)
 {
-	const struct mail_limits limits = { HARNESS_IDLE_MS, 3000, HARNESS_BAD, 60000 };
+	const struct mail_limits limits = { .idle_ms = HARNESS_IDLE_MS,
+		                            .linger_ms = 3000,
+		                            .max_bad_commands = HARNESS_BAD,
+		                            .has_last = true,
+		                            .takeover_ms = 60000 };
 
 	*h = (struct harness){ .client = -1 };
 	assert_int_equal(uv_loop_init(&h->loop), 0);
@@ -112,6 +116,7 @@ harness_start_on(struct harness *h, const int ends[2], struct pst_str input)
 		                             MECH_BIT(MECH_LOGIN),
 		                  .storage = &fake_storage,
 		                  .storage_self = &h->fake,
+		                  .location = PST_LIT("fake:/fake"),
 		                  .path = "/fake" };
 
 	assert_true(board_take(h->board, 0, &how.row));

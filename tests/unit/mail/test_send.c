@@ -479,7 +479,8 @@ test_quit_behind_a_message_that_was_not_taken_removes_nothing(void **state)
 	s = h->mail.sessions;
 	for (i = 0; i < 10000 && !(s->is_blocked && s->has_body_unsent); i++) {
 		harness_run(h);
-		(void)poll(NULL, 0, 1); /* for the pool, where the file system has no cached reads */
+		(void)poll(NULL, 0,
+		           1); /* for the pool, where the file system has no cached reads */
 	}
 	assert_true(s->is_blocked && s->has_body_unsent);
 	harness_hang_up(h);

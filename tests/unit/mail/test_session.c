@@ -66,8 +66,10 @@ test_each_command_gives_its_reply(void **state)
 		{ "TOP 1 1", "+OK top of message follows\r\nSubject: one\r\n\r\nbody\r\n.\r\n" },
 		{ "TOP 1 2", "+OK top of message follows\r\n" ONE },
 		{ "TOP 1 99999999999999999999999", "+OK top of message follows\r\n" ONE },
+		{ "LAST", "+OK 2\r\n" }, /* TOP and RETR of a lower one do not count */
 		{ "NOOP", "+OK\r\n" },
 		{ "RSET", "+OK 3 messages (76 octets)\r\n" },
+		{ "LAST", "+OK 0\r\n" },
 		{ "CAPA",
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
 		  "UTF8 USER\r\nLANG\r\n"
@@ -112,6 +114,22 @@ test_each_row_of_the_table_is_served_or_refused(void **state)
 			harness_until_eof(h);
 		harness_hang_up(h);
 	}
+}
+
+static void
+test_last_counts_what_is_deleted_and_is_unknown_where_it_is_switched_off(void **state)
+{
+	struct harness *h = *state;
+
+	greet(h);
+	harness_say(h, "LAST", "+OK 0\r\n");
+	harness_say(h, "TOP 3 0", "+OK top of message follows\r\nSubject: three\r\n\r\n.\r\n");
+	harness_say(h, "LAST", "+OK 0\r\n");
+	harness_say(h, "DELE 3", "+OK message 3 deleted\r\n");
+	harness_say(h, "LAST", "+OK 3\r\n");
+	harness_say(h, "RETR 3", "-ERR message is deleted\r\n");
+	h->mail.limits.has_last = false;
+	harness_say(h, "LAST", "-ERR unknown command\r\n");
 }
 
 static void
@@ -714,6 +732,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_each_command_gives_its_reply),
 		T(test_each_row_of_the_table_is_served_or_refused),
+		T(test_last_counts_what_is_deleted_and_is_unknown_where_it_is_switched_off),
 		T(test_a_read_only_session_deletes_nothing_and_goes_on),
 		T(test_listing_leaves_out_what_is_deleted_and_keeps_numbers),
 		T(test_empty_maildrop),

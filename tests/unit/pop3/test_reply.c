@@ -139,19 +139,29 @@ test_capa_shows_what_is_true(void **state)
 		struct pop3_facts facts;
 		const char *sent;
 	} rows[] = {
-		{ { POP3_AUTH, true, false, "", NULL, 0 }, /* before TLS, no cleartext login */
+		{ { POP3_AUTH, true, false, "", NULL, 0, 0,
+		    false }, /* before TLS, no cleartext login */
 		  "+OK capability list follows\r\nSTLS\r\nTOP\r\nUIDL\r\n"
 		  "UTF8 USER\r\nLANG\r\nRESP-CODES\r\n"
 		  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
-		{ { POP3_AUTH, false, true, "PLAIN LOGIN", NULL, 0 }, /* in TLS */
+		{ { POP3_AUTH, false, true, "PLAIN LOGIN", NULL, 0, 0, false }, /* in TLS */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
 		  "UTF8 USER\r\nLANG\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n.\r\n" },
-		{ { POP3_TRANS, false, true, "PLAIN LOGIN", "Postern", 600 }, /* after login */
+		{ { POP3_TRANS, false, true, "PLAIN LOGIN", "Postern", 600, 0,
+		    false }, /* after login */
 		  "+OK capability list follows\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
 		  "UTF8 USER\r\nLANG\r\n"
 		  "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
 		  "LOGIN-DELAY 600\r\nIMPLEMENTATION Postern\r\n.\r\n" },
+		{ { POP3_AUTH, true, false, "", NULL, 0, 30, true }, /* nobody's yet */
+		  "+OK capability list follows\r\nSTLS\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\nRESP-CODES\r\n"
+		  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE 30 USER\r\n.\r\n" },
+		{ { POP3_TRANS, false, false, "", "Postern", 0, 60, false },
+		  "+OK capability list follows\r\nTOP\r\nUIDL\r\n"
+		  "UTF8 USER\r\nLANG\r\nRESP-CODES\r\n"
+		  "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE 60\r\nIMPLEMENTATION Postern\r\n.\r\n" },
 	};
 	size_t i;
 
