@@ -433,7 +433,9 @@ test_uidls_that_are_no_names_stay_in_a_maildir(void **state)
 	d = open_drop(&b->maildir, path);
 	assert_int_equal(b->maildir.storage->add(d, msgs, 8, &err), 0);
 	b->maildir.storage->close(d);
-	for (attempt = 0; attempt < 2; attempt++) { /* also where nothing changed */
+	for (attempt = 0; attempt < 3; attempt++) { /* also where nothing changed, */
+		if (attempt == 2)
+			forget_indexes(path); /* and by the ledger alone */
 		assert_int_equal(take_facts(&b->maildir, path, got), 8);
 		for (i = 0; i < 8; i++) {
 			assert_string_equal(got[i].uidl, uidls[i]);
