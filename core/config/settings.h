@@ -118,7 +118,7 @@ struct mail_settings {
 	bool mark_seen;
 	int64_t history; /* enum mail_history */
 	int64_t history_size;
-	int64_t locks;                /* enum locks */
+	int64_t locks; /* enum locks */
 	int64_t lease_time;
 	const char *lease_holder; /* "": the host's name */
 };

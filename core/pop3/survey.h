@@ -16,8 +16,8 @@
 int pop3_survey(const struct pst_body *body, struct pst_measured *out, struct pst_err *err);
 
 /* The same through a room of so many octets, not 0: a message that is not longer lies there then. */
-int pop3_survey_in(const struct pst_body *body, char *room, size_t octets,
-                   struct pst_measured *out, struct pst_err *err);
+int pop3_survey_in(const struct pst_body *body, char *room, size_t octets, struct pst_measured *out,
+                   struct pst_err *err);
 
 /* What a client is sent instead of a message's first octets. */
 struct pop3_head {

@@ -452,8 +452,8 @@ mbox_uidls_choose(struct mbox_uidls *u, struct pst_err *err)
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	c.now_s = ts.tv_sec;
 	u->head.uidl_policy = policy;
-	if (mbox_uidls_load(u->d, &u->ledger, err) != 0 || choose_all(&c, err) != 0 || check(u, err) != 0 ||
-	    write_down(u, c.taken, err) != 0)
+	if (mbox_uidls_load(u->d, &u->ledger, err) != 0 || choose_all(&c, err) != 0 ||
+	    check(u, err) != 0 || write_down(u, c.taken, err) != 0)
 		goto out;
 	if (u->ledger.validity != 0) {
 		u->head.uid_validity = u->ledger.validity;

@@ -72,7 +72,7 @@ struct driver {
 	void (*take_away)(struct world *w, unsigned serial); /* by another program */
 	void (*flag)(struct world *w, unsigned serial);      /* likewise: it was read there */
 	void (*lose_index)(struct world *w);
-	bool keeps_order; /* new mail comes last, whatever it is called */
+	bool has_order; /* the mail's own: rearrange changes UIDLs alone */
 };
 
 /* What is told of a failure: the model's listing and the plugin's. */
@@ -555,7 +555,7 @@ note_uidl(struct world *w, struct message *m, struct pst_str uidl)
 	for (i = 0; i < w->shown_count; i++)
 		if (strcmp(w->shown[i], m->uidl) == 0)
 			fail(w, "a UIDL that another message had", m->uidl);
-	strcpy(w->shown[w->shown_count], m->uidl);
+	memcpy(w->shown[w->shown_count], m->uidl, sizeof(m->uidl));
 	w->shown_by[w->shown_count++] = m->serial;
 }
 
@@ -891,7 +891,7 @@ step_rearrange(struct world *w)
 	made = pst_new_array(struct message, MESSAGES);
 	for (i = 0; i < n; i++)
 		places[i].idx = i;
-	for (i = n; i > 1; i--) {
+	for (i = w->driver->has_order ? 0 : n; i > 1; i--) {
 		k = pick(w, i);
 		count = places[i - 1].idx;
 		places[i - 1].idx = places[k].idx;
@@ -902,7 +902,7 @@ step_rearrange(struct world *w)
 		if (pick(w, 3) == 0) {
 			(void)snprintf(made[i].uidl, sizeof(made[i].uidl), "moved?%u.%d",
 			               made[i].serial, w->step);
-			strcpy(w->shown[w->shown_count], made[i].uidl);
+			memcpy(w->shown[w->shown_count], made[i].uidl, sizeof(made[i].uidl));
 			w->shown_by[w->shown_count++] = made[i].serial;
 		}
 		places[i].uidl = pst_str_c(made[i].uidl);

@@ -177,7 +177,7 @@ test_digests_tell_messages_apart_and_equal_ones_too(void **state)
 	one = uidls(k);
 	assert_memory_equal(one, "digest:", 7);
 	assert_memory_equal(one + 48, "digest:", 7);
-	assert_string_equal(one + 96, "3.c "); /* its digest is taken */
+	assert_string_equal(one + 96, "3.c ");   /* its digest is taken */
 	assert_true(kit_exists(k, RECORD_NAME)); /* the third is not told by the mail */
 	forget_index(k);
 	tick();
