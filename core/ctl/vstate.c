@@ -100,7 +100,8 @@ parse(struct vstate *s, const char *head, bool *cut_out, struct pst_err *err)
 		rest = (struct pst_str){ line.p + line.n + (end != NULL),
 			                 rest.n - line.n - (end != NULL) };
 	}
-	qsort(s->done, s->n, sizeof(*s->done), compare_names);
+	if (s->n > 0)
+		qsort(s->done, s->n, sizeof(*s->done), compare_names);
 	return 0;
 }
 
