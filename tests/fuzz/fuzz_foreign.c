@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of old servers: the first octet says which parser, then come a format's line and the list.
+/* Lists of old servers, read and written again: the first octet says which parser, then come a
+ * format's line and the list.
  *
  * Whatever they hold, each record has a name that can be a file's and no UIDL or one that POP3
  * allows; each name is found, with its last line; and the order of the listing is antisymmetric. */
@@ -10,6 +11,7 @@
 
 #include "base/mem.h"
 #include "storage/maildir/foreign.h"
+#include "storage/maildir/writeback.h"
 
 #define COMPARED 40u
 
@@ -52,9 +54,46 @@ check_order(const struct foreign *f)
 	}
 }
 
+/* The list as it would be written whole, read again: whom it knew it knows, by the same UIDL, and its
+ * numbers go on. */
+static void
+check_written(struct foreign *f, const char *format, struct mem *fates)
+{
+	struct writeback w = {
+		.f = f, .file_count = f->count, .fates = fates->p, .must_rewrite = true
+	};
+	struct foreign again = { .kind = FOREIGN_NONE };
+	struct pst_str text;
+	struct pst_err err;
+	uint32_t i;
+	int rc;
+
+	for (i = 0; i < f->count; i++)
+		if ((f->records[i].flags & FOREIGN_REPLACED) != 0)
+			w.fates[i] = WRITEBACK_DROP;
+	rc = f->kind == FOREIGN_DOVECOT ? writeback_dovecot(&w, &err) : writeback_courier(&w, &err);
+	pst_assert(rc == 0);
+	text = (struct pst_str){ w.mem_text.p, w.text_used };
+	rc = f->kind == FOREIGN_DOVECOT ? foreign_parse_dovecot(&again, text, format, 0, &err)
+	                                : foreign_parse_courier(&again, text, &err);
+	pst_assert(rc == 0 && foreign_make_findable(&again, 42, &err) == 0);
+	pst_assert(again.next == f->next && again.validity == f->validity);
+	for (i = 0; i < f->count; i++) {
+		struct pst_str base = { f->records[i].base, f->records[i].base_octets };
+		const struct foreign_record *r = foreign_find(&again, base);
+
+		pst_assert(r != NULL && (r->flags & FOREIGN_REPLACED) == 0);
+		pst_assert(pst_str_eq(foreign_uidl(&again, r),
+		                      foreign_uidl(f, foreign_find(f, base))));
+	}
+	foreign_clear(&again);
+	mem_drop(&w.mem_text);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct mem fates = { NULL, 0 };
 	char *copy = pst_alloc(size + 1);
 	struct foreign f = { .kind = FOREIGN_NONE };
 	struct pst_str rest = { copy, size }, line;
@@ -75,9 +114,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			for (i = 0; i < f.count; i++)
 				check_record(&f, i);
 			check_order(&f);
+			/* others are not written: there Dovecot makes a new one */
+			pst_assert(mem_get(&fates, f.count) == 0);
+			if (f.kind == FOREIGN_COURIER && f.validity == 0)
+				f.validity = 77;
+			if (f.validity != 0 && f.next <= UINT32_MAX)
+				check_written(&f, format, &fates);
 		}
 	}
 	foreign_clear(&f);
+	mem_drop(&fates);
 	free(copy);
 	return 0;
 }
