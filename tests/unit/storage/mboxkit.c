@@ -83,17 +83,23 @@ mboxkit_set_up(void **state)
 	return 0;
 }
 
-int
-mboxkit_tear_down(void **state)
+void
+mboxkit_clear(const struct mboxkit *k)
 {
-	struct mboxkit *k = *state;
-
 	DIR *dir = opendir(k->root);
 	struct dirent *e;
 
 	while ((e = readdir(dir)) != NULL)
 		(void)unlinkat(dirfd(dir), e->d_name, 0);
 	closedir(dir);
+}
+
+int
+mboxkit_tear_down(void **state)
+{
+	struct mboxkit *k = *state;
+
+	mboxkit_clear(k);
 	(void)rmdir(k->root);
 	free(k);
 	return 0;

@@ -20,6 +20,7 @@ struct mboxkit {
 
 int mboxkit_set_up(void **state);
 int mboxkit_tear_down(void **state);
+void mboxkit_clear(const struct mboxkit *k);              /* removes all files */
 void mboxkit_policy(struct mboxkit *k, const char *uidl); /* the setting of that name */
 void mboxkit_plan(struct mboxkit *k, const char *locks);
 
