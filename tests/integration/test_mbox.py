@@ -19,8 +19,9 @@ from collections import Counter
 
 import zoo
 from bed import IS_ROOT, Bed, BedCase, Closed, eventually, lenient
-from support import processes
+from support import exim, processes, unpacked
 
+DOTLOCKFILE = shutil.which("dotlockfile") or unpacked.find("exim", "usr/bin/dotlockfile")
 SECONDS = float(os.environ.get("POSTERN_MBOX_SECONDS", "10"))
 FROM = b"From sender@example.test Thu Nov  9 22:06:57 2023\n"
 
@@ -69,7 +70,8 @@ def append(bed, path, octets, kind):
 
 
 def message(number, size=1):
-    return b"Subject: storm %d\nMessage-ID: <%d@test>\n\n" % (number, number) + \
+    return b"Subject: storm %d\nMessage-ID: <%d@test>\nFrom: a@example.test\n" \
+        b"To: b@example.test\nDate: Thu, 9 Nov 2023 22:06:57 +0000\n\n" % (number, number) + \
         b"line %d\n" % number * size
 
 
@@ -203,6 +205,15 @@ class Storm(BedCase):
             stop.wait(0.01)
 
     def give(self, agent, path, octets):
+        if agent == "exim":
+            self.exim.give(path, octets)
+            return
+        if agent == "dotlockfile":
+            subprocess.run([DOTLOCKFILE, "-l", "-r", "20", path + ".lock"], check=True,
+                           **as_user(self.bed))
+            append(self.bed, path, FROM + octets + b"\n", "flock")
+            subprocess.run([DOTLOCKFILE, "-u", path + ".lock"], check=True, **as_user(self.bed))
+            return
         if agent != "procmail":
             append(self.bed, path, FROM + octets + b"\n", agent)
             return
@@ -323,6 +334,22 @@ class Storm(BedCase):
     @unittest.skipUnless(shutil.which("procmail"), "no procmail")
     def test_procmail(self):
         self.run_storm(("procmail", "procmail", "fcntl"), kill=False)
+
+    @unittest.skipUnless(exim.EXIM, "no Exim: contrib/install-deps --test")
+    @unittest.skipUnless(IS_ROOT, "Exim needs root")
+    def test_exim(self):
+        places = {user.split("@")[0]: path for user, path in self.bed.maildrops.items()}
+        self.exim = exim.Exim(places, self.bed.uid, self.bed.gid)
+        try:
+            self.run_storm(("exim", "fcntl"), kill=False)
+            self.assertGreater(self.exim.log().count("Completed"), SECONDS, self.exim.log()[-500:])
+            self.assertTrue(self.exim.flush(), self.exim.log()[-2000:])
+        finally:
+            self.exim.close()
+
+    @unittest.skipUnless(DOTLOCKFILE, "no dotlockfile: contrib/install-deps --test")
+    def test_dotlockfile(self):
+        self.run_storm(("dotlockfile", "dotlockfile", "fcntl"), kill=False)
 
 
 if __name__ == "__main__":
