@@ -18,7 +18,8 @@ enum { OPT_DRY_RUN = 1, OPT_DAYS };
 
 struct said {
 	bool is_dry;
-	uint64_t days; /* for who says nothing of it; 0: not said */
+	uint64_t
+		days; /* for accounts that say nothing, in place of mail.expire_days; 0: not said */
 	int64_t now_s;
 };
 

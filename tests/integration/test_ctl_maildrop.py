@@ -331,7 +331,7 @@ class One(CtlCase):
         self.assertEqual(self.listing(user), listing[:2])
         self.ctl("undelete", user)
         self.assertEqual(self.listing(user), listing)
-        said = self.ctl("maildrop", "expire", "--all", "--days", "30")
+        said = self.ctl("maildrop", "expire", "--all", sets=("mail.expire_days=30",))
         self.assertIn("2 messages", said)
         self.assertEqual(self.listing(user), listing[:2])
 
