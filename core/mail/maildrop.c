@@ -10,6 +10,8 @@
 #include "pop3/stored.h"
 #include "mail/expire.h"
 
+#define STALE_ATTEMPTS 3 /* at a message that a network file system says was replaced */
+
 #define BITS MAILDROP_BITS
 
 bool
@@ -156,11 +158,14 @@ run_read_head(struct maildrop_job *job)
 		                      "the stored header is no longer the one that was listed");
 }
 
-static void
-run_fetch(struct maildrop_job *job)
+/* Opens the message and reads its begin. true: its file was replaced on another host meanwhile, so
+ * that it is to be opened anew. */
+static bool
+fetch_once(struct maildrop_job *job)
 {
 	struct maildrop *d = job->of;
 	enum pst_fetch_result got;
+	bool is_stale;
 
 	job->body = (struct pst_body){ .fd = -1 };
 	got = d->storage->fetch(d->drop, job->idx, 0, &job->body, &job->err);
@@ -170,16 +175,35 @@ run_fetch(struct maildrop_job *job)
 		job->rc = -1;
 		job->body.fd = -1;
 		maildrop_judge(&job->err);
-		return;
+		return false;
 	}
 	if (job->want > job->body.length)
 		job->want = (size_t)job->body.length;
+	errno = 0;
 	if (job->wants_surrogate)
 		run_read_head(job);
 	else
 		run_read(job);
-	if (job->rc != 0)
+	is_stale = job->rc != 0 && errno == ESTALE;
+	if (job->rc != 0) {
+		pop3_head_clear(&job->head);
 		maildrop_release(&job->body);
+	}
+	return is_stale;
+}
+
+static void
+run_fetch(struct maildrop_job *job)
+{
+	const size_t want = job->want;
+	unsigned attempt;
+
+	for (attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
+		job->rc = 0;
+		job->want = want;
+		if (!fetch_once(job))
+			break;
+	}
 }
 
 static void

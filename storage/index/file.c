@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "storage/index/index.h"
+#include "storage/index/stale.h"
 
 #define FIRST_READ ((size_t)16 * 1024)    /* holds the index of most maildrops */
 #define SHRINK_OCTETS ((size_t)64 * 1024) /* so much more than needed is given back */
@@ -110,11 +111,12 @@ is_ours(int fd)
 }
 
 static enum index_load
-load_one(struct index *ix, const struct index_file *file, const char *name, size_t max,
-         const char **why_out)
+try_one(struct index *ix, const struct index_file *file, const char *name, size_t max,
+        const char **why_out)
 {
 	/* O_NONBLOCK: a FIFO with that name must not hold the session up. */
 	int fd = openat(file->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int saved;
 
 	if (fd < 0 && errno == ENOENT)
 		return INDEX_NONE;
@@ -122,9 +124,27 @@ load_one(struct index *ix, const struct index_file *file, const char *name, size
 		*why_out = "cannot be opened";
 		return INDEX_BAD;
 	}
+	errno = 0;
 	*why_out = file->check_owner && !is_ours(fd) ? "somebody else's" : load_fd(ix, fd, max);
+	saved = errno;
 	close(fd);
+	errno = saved;
 	return *why_out == NULL ? INDEX_LOADED : INDEX_BAD;
+}
+
+static enum index_load
+load_one(struct index *ix, const struct index_file *file, const char *name, size_t max,
+         const char **why_out)
+{
+	enum index_load load = INDEX_BAD;
+	unsigned attempt;
+
+	for (attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
+		load = try_one(ix, file, name, max, why_out);
+		if (load != INDEX_BAD || errno != ESTALE)
+			break;
+	}
+	return load;
 }
 
 enum index_load

@@ -10,6 +10,7 @@
 #include "storage/index/hash.h"
 #include "storage/index/index.h"
 #include "storage/index/ledger_octets.h"
+#include "storage/index/stale.h"
 
 #define OCTETS_MAX ((uint64_t)1 << 31) /* of a file: 20 million messages */
 
@@ -64,7 +65,9 @@ load(struct ledger *l, int fd, size_t max, bool *is_bad_out, struct pst_err *err
 	struct stat st;
 
 	*is_bad_out = true;
-	if (fstat(fd, &st) != 0 || !is_ours(l->file, &st))
+	if (fstat(fd, &st) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "open %s", name);
+	if (!is_ours(l->file, &st))
 		return pst_err_set(err, PST_E_TEMP, "%s: no file, or somebody else's", name);
 	if ((uint64_t)st.st_size > max || (uint64_t)st.st_size > OCTETS_MAX)
 		return pst_err_set(err, PST_E_TEMP, "%s: larger than any of ours", name);
@@ -82,9 +85,9 @@ load(struct ledger *l, int fd, size_t max, bool *is_bad_out, struct pst_err *err
 	return 0;
 }
 
-int
-ledger_load(struct ledger *l, const struct ledger_file *file, size_t max, bool *is_bad_out,
-            struct pst_err *err)
+static int
+load_once(struct ledger *l, const struct ledger_file *file, size_t max, bool *is_bad_out,
+          struct pst_err *err)
 {
 	int fd = openat(file->dirfd, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int rc;
@@ -102,6 +105,19 @@ ledger_load(struct ledger *l, const struct ledger_file *file, size_t max, bool *
 		ledger_clear(l);
 		l->file = file;
 	}
+	return rc;
+}
+
+int
+ledger_load(struct ledger *l, const struct ledger_file *file, size_t max, bool *is_bad_out,
+            struct pst_err *err)
+{
+	unsigned attempt = 1;
+	int rc;
+
+	while ((rc = load_once(l, file, max, is_bad_out, err)) != 0 && stale_is(err) &&
+	       attempt < STALE_ATTEMPTS)
+		attempt++;
 	return rc;
 }
 

@@ -141,9 +141,9 @@ finish_file(struct addition *a, uint32_t i, int fd, struct pst_err *err)
 	struct newcomer *c = &a->comers[i];
 	const int64_t when = a->msgs[i].received_s == 0 ? a->now_s : a->msgs[i].received_s;
 	const struct timespec times[2] = { { .tv_sec = (time_t)when }, { .tv_sec = (time_t)when } };
+	const struct pst_body body = { .fd = fd, .length = c->stored_octets };
 
-	if (a->d->self->host->measure(fd, 0, c->stored_octets, &c->wire_octets, &c->is_crlf, err) !=
-	    0)
+	if (a->d->self->host->survey(&body, &c->measured, err) != 0)
 		return -1;
 	if (futimens(fd, times) != 0 || (a->n <= SYNC_EACH && fsync(fd) != 0))
 		return fail(a, "write a message", err);

@@ -12,8 +12,9 @@ struct newcomer {
 	uint32_t name; /* place in the text */
 	uint16_t name_octets, base_octets;
 	uint8_t place;
-	bool is_crlf, is_placed; /* placed: it lies where it is to be */
-	uint64_t wire_octets, stored_octets;
+	bool is_placed; /* it lies where it is to be */
+	uint64_t stored_octets;
+	struct pst_measured measured;
 };
 
 struct addition {

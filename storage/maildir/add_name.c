@@ -90,7 +90,8 @@ can_be_name(const struct addition *a, const struct newcomer *c, struct pst_str u
 	struct maildir_key key;
 
 	if (uidl.n == 0 || !maildir_is_message(uidl) || memchr(uidl.p, ':', uidl.n) != NULL ||
-	    !says_right(uidl, 'S', c->stored_octets) || !says_right(uidl, 'W', c->wire_octets) ||
+	    !says_right(uidl, 'S', c->stored_octets) ||
+	    !says_right(uidl, 'W', c->measured.size_octets) ||
 	    names_find(&a->bases, uidl) != NAMES_NONE)
 		return false;
 	maildir_key(uidl, &key);
@@ -114,7 +115,7 @@ make_base(struct addition *a, const struct newcomer *c, char out[NAME_MAX_OCTETS
 	return snprintf(out, NAME_MAX_OCTETS + 1, "%llu.M%06lluP%ldA.%s,S=%llu,W=%llu",
 	                (unsigned long long)seconds, (unsigned long long)a->micros++,
 	                (long)getpid(), a->host, (unsigned long long)c->stored_octets,
-	                (unsigned long long)c->wire_octets);
+	                (unsigned long long)c->measured.size_octets);
 }
 
 int
@@ -168,11 +169,13 @@ add_describe(const struct addition *a, uint32_t i, struct index_message *m)
 	const struct newcomer *c = &a->comers[i];
 
 	*m = (struct index_message){
-		.wire_octets = c->wire_octets,
+		.wire_octets = c->measured.size_octets,
 		.stored_octets = c->stored_octets,
+		.surrogate_octets = c->measured.surrogate_octets,
+		.surrogate_rules = (uint8_t)a->d->self->host->surrogate_rules,
 		.name = add_name(a, i),
 		.identity = add_base(a, i),
 		.uidl = a->msgs[i].uidl,
-		.flags = c->place | (c->is_crlf ? INDEX_CRLF : 0),
+		.flags = c->place | (c->measured.crlf ? INDEX_CRLF : 0),
 	};
 }

@@ -5,6 +5,7 @@
  * The lock is flock on the Maildir directory itself: it needs no file, works where nothing may be
  * written, and is gone with its holder. All else goes through that descriptor, so that the session
  * works on the directory that it locked, whatever becomes of the path. */
+#include "storage/index/stale.h"
 #include "storage/maildir/drop.h"
 
 #include <fcntl.h>
@@ -128,8 +129,8 @@ drop_create(void *self, const char *path)
 	return d;
 }
 
-int
-drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+static int
+open_once(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
           struct pst_err *err)
 {
 	struct pst_maildrop *d = drop_create(self, spec->path);
@@ -160,6 +161,19 @@ drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 fail:
 	drop_close(d);
 	return -1;
+}
+
+int
+drop_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+          struct pst_err *err)
+{
+	unsigned attempt = 1;
+	int rc;
+
+	while ((rc = open_once(self, spec, drop_out, err)) != 0 && stale_is(err) &&
+	       attempt < STALE_ATTEMPTS)
+		attempt++;
+	return rc;
 }
 
 void

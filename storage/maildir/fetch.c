@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "storage/index/stale.h"
 #include "storage/maildir/drop.h"
 
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
@@ -172,15 +173,17 @@ fail(struct pst_err *err, enum pst_err_kind kind, const struct pst_maildrop *d,
 	return PST_FETCH_ERROR;
 }
 
-/* Takes fd. */
+/* Takes fd. PST_FETCH_WAIT: the file was replaced on another host, and is to be opened anew. */
 static enum pst_fetch_result
 give_body(struct pst_maildrop *d, uint32_t idx, const struct drop_file *f, int fd,
           struct pst_body *out, struct pst_err *err)
 {
 	struct index_message m;
 	struct stat st;
+	bool is_replaced;
 
 	index_at(&d->index, idx, &m);
+	errno = 0;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m.stored_octets) {
 		*out = (struct pst_body){
 			.fd = fd,
@@ -190,7 +193,10 @@ give_body(struct pst_maildrop *d, uint32_t idx, const struct drop_file *f, int f
 		};
 		return PST_FETCH_OK;
 	}
+	is_replaced = errno == ESTALE;
 	close(fd);
+	if (is_replaced)
+		return PST_FETCH_WAIT;
 	if (!drop_bit(d->stale, idx)) {
 		drop_set_bit(d, &d->stale, idx);
 		d->stale_count++;
@@ -213,8 +219,13 @@ drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body
 		if (drop_bit(d->gone, idx))
 			return fail(err, PST_E_PERM, d, &f, "the message is gone");
 		fd = open_file(d, &f, nowait);
-		if (fd >= 0)
-			return give_body(d, idx, &f, fd, body_out, err);
+		if (fd >= 0) {
+			enum pst_fetch_result result = give_body(d, idx, &f, fd, body_out, err);
+
+			if (nowait || result != PST_FETCH_WAIT)
+				return result;
+			continue;
+		}
 		if (nowait)
 			return PST_FETCH_WAIT;
 		if (errno != ENOENT && errno != ESTALE) {
@@ -222,7 +233,7 @@ drop_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body
 			            maildir_places[f.place], f.name);
 			return PST_FETCH_ERROR;
 		}
-		if (drop_look_again(d, err) != 0)
+		if (drop_look_again(d, err) != 0 && !stale_is(err))
 			return PST_FETCH_ERROR;
 	}
 	return fail(err, PST_E_TEMP, d, &f, "renamed again and again");

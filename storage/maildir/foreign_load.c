@@ -7,15 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/index/stale.h"
 #include "storage/maildir/drop.h"
 #include "storage/maildir/foreign.h"
 
 #define LIST_MAX ((size_t)256 * 1024 * 1024) /* octets: two million messages with long names */
 
-/* 0 and *n_out 0 with mem->p NULL: there is no such file. */
 static int
-slurp(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *seen_out,
-      struct pst_err *err)
+slurp_once(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *seen_out,
+           struct pst_err *err)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -28,7 +28,11 @@ slurp(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *
 		return 0;
 	if (fd < 0)
 		return pst_err_sys(err, drop_kind_of_errno(), "open %s", name);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > LIST_MAX) {
+	if (fstat(fd, &st) != 0) {
+		pst_err_sys(err, drop_kind_of_errno(), "open %s", name);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > LIST_MAX) {
 		pst_err_set(err, PST_E_PERM, "%s: no file, or larger than any list", name);
 		goto out;
 	}
@@ -50,6 +54,20 @@ slurp(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *
 	rc = 0;
 out:
 	close(fd);
+	return rc;
+}
+
+/* 0 and *n_out 0 with mem->p NULL: there is no such file. */
+static int
+slurp(int dirfd, const char *name, struct mem *mem, size_t *n_out, struct stat *seen_out,
+      struct pst_err *err)
+{
+	unsigned attempt = 1;
+	int rc;
+
+	while ((rc = slurp_once(dirfd, name, mem, n_out, seen_out, err)) != 0 && stale_is(err) &&
+	       attempt++ < STALE_ATTEMPTS)
+		mem_drop(mem);
 	return rc;
 }
 

@@ -12,6 +12,7 @@
 
 #include <postern/storage.h>
 
+#include "storage/index/stale.h"
 #include "storage/maildir/name.h"
 #include "storage/maildir/scan.h"
 
@@ -50,8 +51,9 @@ state_of_errno(void)
 {
 	switch (errno) {
 	case ENOENT:
-	case ESTALE:
 		return FRESH_GONE;
+	case ESTALE:
+		return FRESH_STALE;
 	case ELOOP:
 	case ENXIO:
 		return FRESH_NO_FILE;
@@ -84,13 +86,15 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, char *room, struct
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
-		return FRESH_REFUSED;
+		return errno == ESTALE ? FRESH_STALE : FRESH_REFUSED;
 	if (!S_ISREG(st.st_mode))
 		return FRESH_NO_FILE;
 	f->stored_octets = (uint64_t)st.st_size;
 	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	body.length = f->stored_octets;
 	if (s->self->host->survey_in(&body, room, ROOM_OCTETS, &measured, &err) != 0) {
+		if (stale_is(&err))
+			return FRESH_STALE;
 		if (t->refused++ == 0)
 			pst_err_set(&t->first_refused, err.kind, "%.*s: %.160s", PST_ARG(name),
 			            err.text);
@@ -113,7 +117,7 @@ text_of(const struct scan_fresh *f, const char *room)
 }
 
 static int
-measure_one(struct scan *s, uint32_t i, char *room, struct trouble *t, struct pst_err *err)
+measure_once(struct scan *s, uint32_t i, char *room, struct trouble *t, struct pst_err *err)
 {
 	struct scan_fresh *f = &s->fresh[i];
 	uint32_t place;
@@ -139,6 +143,23 @@ measure_one(struct scan *s, uint32_t i, char *room, struct trouble *t, struct ps
 	if (f->state == FRESH_MEASURED)
 		rc = scan_content(s, fd, text_of(f, room), f, err); /* name may lie elsewhere now */
 	close(fd);
+	return rc;
+}
+
+static int
+measure_one(struct scan *s, uint32_t i, char *room, struct trouble *t, struct pst_err *err)
+{
+	struct scan_fresh *f = &s->fresh[i];
+	unsigned attempt;
+	int rc = 0;
+
+	for (attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
+		rc = measure_once(s, i, room, t, err);
+		if (rc == 0 ? f->state != FRESH_STALE : !stale_is(err))
+			break;
+	}
+	if (f->state == FRESH_STALE)
+		f->state = FRESH_GONE; /* the directories are read again */
 	return rc;
 }
 

@@ -79,6 +79,7 @@ enum scan_state {
 	FRESH_GONE,    /* not there when it was to be opened */
 	FRESH_REFUSED, /* it is there and cannot be read */
 	FRESH_NO_FILE, /* a directory, a FIFO, a symbolic link */
+	FRESH_STALE,   /* replaced on another host while it was looked at: to be opened again */
 	FRESH_UNNAMED, /* its UIDL could not be written down: the next time */
 };
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/index/stale.h"
 #include "storage/mbox/mbox.h"
 #include "storage/mbox/rewrite.h"
 
@@ -36,9 +37,12 @@ mbox_open_file(const struct pst_maildrop *d, int flags)
 	int fd = open(d->path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
+	errno = fd < 0 ? errno : 0;
 	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		const bool is_stale = errno == ESTALE;
+
 		close(fd);
-		errno = EISDIR; /* or another thing that is no file */
+		errno = is_stale ? ESTALE : EISDIR; /* or another thing that is no file */
 		fd = -1;
 	}
 	return fd;
@@ -72,15 +76,35 @@ mbox_is_ours(const struct stat *st)
 
 /* Our own file; -1 where it cannot be made or is somebody else's. */
 static int
-open_session_file(const struct pst_maildrop *d)
+open_session_file_once(const struct pst_maildrop *d)
 {
 	int fd =
 		open(d->session_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	struct stat st;
 
+	errno = fd < 0 ? errno : 0;
 	if (fd >= 0 && (fstat(fd, &st) != 0 || !mbox_is_ours(&st))) {
+		const int saved = errno;
+
 		close(fd);
+		errno = saved;
 		fd = -1;
+	}
+	return fd;
+}
+
+/* Without it another lock would be taken: so a file that was replaced on another host counts as none
+ * only where that does not pass. */
+static int
+open_session_file(const struct pst_maildrop *d)
+{
+	unsigned attempt;
+	int fd = -1;
+
+	for (attempt = 0; attempt < STALE_ATTEMPTS && fd < 0; attempt++) {
+		fd = open_session_file_once(d);
+		if (errno != ESTALE)
+			break;
 	}
 	return fd;
 }
@@ -202,8 +226,8 @@ mbox_create(void *self, const char *path)
 	return d;
 }
 
-int
-mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+static int
+open_once(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
           struct pst_err *err)
 {
 	struct pst_maildrop *d = mbox_create(self, spec->path);
@@ -226,6 +250,19 @@ mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop 
 	}
 	mbox_close(d);
 	return -1;
+}
+
+int
+mbox_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop **drop_out,
+          struct pst_err *err)
+{
+	unsigned attempt = 1;
+	int rc;
+
+	while ((rc = open_once(self, spec, drop_out, err)) != 0 && stale_is(err) &&
+	       attempt < STALE_ATTEMPTS)
+		attempt++;
+	return rc;
 }
 
 void

@@ -2,17 +2,23 @@
 /* One message. No lock is held: other programs may have delivered since, which moves nothing, or
  * changed the file, which does. So where the file no longer looks as it did, what lies at the place
  * is compared with what was listed before it is given. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "storage/index/cached.h"
+#include "storage/index/stale.h"
 #include "storage/mbox/mbox.h"
 
 static enum pst_fetch_result
 fail(struct pst_maildrop *d, uint32_t idx, struct pst_err *err)
 {
+	if (errno == ESTALE) {
+		pst_err_sys(err, PST_E_TEMP, "%s: read message %u", d->path, idx + 1);
+		return PST_FETCH_ERROR;
+	}
 	d->is_doubtful = true;
 	pst_err_set(err, PST_E_TEMP,
 	            "%s: message %u is not where it was; another program changed the file", d->path,
@@ -89,11 +95,10 @@ open_late(struct pst_maildrop *d, uint32_t idx, bool nowait, struct pst_err *err
 	return d->fd < 0 ? PST_FETCH_WAIT : PST_FETCH_OK;
 }
 
-enum pst_fetch_result
-mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body *body_out,
+static enum pst_fetch_result
+fetch_once(struct pst_maildrop *d, uint32_t idx, bool nowait, struct pst_body *body_out,
            struct pst_err *err)
 {
-	bool nowait = (flags & PST_FETCH_NOWAIT) != 0;
 	struct index_message im;
 	struct index_place now;
 	struct mbox_message m;
@@ -113,4 +118,25 @@ mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body
 			return fail(d, idx, err);
 	}
 	return give(d, idx, &m, nowait, body_out, err);
+}
+
+enum pst_fetch_result
+mbox_fetch(struct pst_maildrop *d, uint32_t idx, unsigned flags, struct pst_body *body_out,
+           struct pst_err *err)
+{
+	const bool nowait = (flags & PST_FETCH_NOWAIT) != 0;
+	enum pst_fetch_result result = PST_FETCH_ERROR;
+	unsigned attempt;
+
+	for (attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
+		errno = 0;
+		result = fetch_once(d, idx, nowait, body_out, err);
+		/* Without a file of our own it is this descriptor that bears the session's lock. */
+		if (result != PST_FETCH_ERROR || !stale_is(err) || d->session_fd < 0)
+			break;
+		if (d->fd >= 0)
+			close(d->fd);
+		d->fd = -1; /* it is opened late */
+	}
+	return result;
 }

@@ -307,6 +307,58 @@ test_move_after_a_partial_look_is_followed(void **state)
 	}
 }
 
+/* An index of before there were surrogates: its messages are surveyed when something new comes, and keep
+ * their places and UIDLs. */
+static void
+test_messages_of_an_older_program_are_surveyed_once(void **state)
+{
+	struct kit *k = *state;
+	struct index ix = { .octets = 0 };
+	struct pst_maildrop *d;
+	struct index_message m;
+	uint32_t i;
+
+	kit_puts(k, "new", "1700000001.M1P1.mx", "Subject: \xc3\xbc\n\nx\n");
+	kit_puts(k, "new", "1700000002.M2P2.mx", "Subject: b\n\nx\n");
+	drop_close(kit_open(k));
+	assert_true(kit_load_index(k, &ix));
+	for (i = 0; i < 2; i++) {
+		uint8_t *record = (uint8_t *)ix.mem.p + (ix.records - (uint8_t *)ix.mem.p) + i * 32;
+
+		record[29] &= (uint8_t)~INDEX_SURROGATE;
+		record[30] = 0; /* as it was when nothing was kept there */
+	}
+	index_seal(&ix);
+	kit_save_index(k, &ix);
+	index_clear(&ix);
+
+	k->measured = 0;
+	d = kit_open(k);
+	assert_int_equal(k->measured, 0);
+	assert_int_equal(kit_message(d, 0).surrogate_octets, 0);
+	drop_close(d);
+	kit_puts(k, "new", "1700000000.M0P0.mx", "Subject: c\n\nx\n");
+	d = kit_open(k);
+	assert_int_equal(k->measured, 3);
+	assert_int_equal(drop_count(d), 3);
+	assert_true(pst_str_eq(kit_message(d, 1).uidl, PST_LIT("1700000001.M1P1.mx")));
+	assert_int_equal(kit_message(d, 1).size_octets, 18);
+	assert_int_equal(kit_message(d, 1).surrogate_octets, 18 - 2 + 18);
+	assert_int_equal(kit_message(d, 2).surrogate_octets, 0);
+	index_at(&d->index, 2, &m);
+	assert_int_equal(m.surrogate_rules, k->host.surrogate_rules);
+	drop_close(d);
+	kit_puts(k, "new", "1700000003.M3P3.mx", "Subject: d\n\nx\n");
+	d = kit_open(k);
+	assert_int_equal(k->measured, 4);
+	assert_int_equal(kit_message(d, 1).surrogate_octets, 34);
+	drop_close(d);
+	k->host.surrogate_rules++; /* another server's: what was counted by the old ones is not told */
+	d = kit_open(k);
+	assert_int_equal(kit_message(d, 1).surrogate_octets, 0);
+	drop_close(d);
+}
+
 int
 main(void)
 {
@@ -322,6 +374,7 @@ main(void)
 		T(test_folder_whose_time_was_set_back_is_read),
 		T(test_folder_with_a_time_to_come_is_read_each_time),
 		T(test_folder_that_did_not_change_is_not_read),
+		T(test_messages_of_an_older_program_are_surveyed_once),
 		T(test_move_after_a_partial_look_is_followed),
 	};
 
