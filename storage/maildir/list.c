@@ -107,7 +107,8 @@ measure_again(struct listing *l, struct pst_err *err)
 		index_at(s->known, i, &m);
 		is_other = s->marks[i].file != SCAN_NONE &&
 		           (s->marks[i].is_twin || (m.flags & INDEX_TWIN) != 0);
-		if (m.surrogate_rules != s->self->host->surrogate_rules &&
+		if ((m.surrogate_rules != s->self->host->surrogate_rules ||
+		     (m.print == 0 && m.stored_octets >= INDEX_PRINT_LEAST)) &&
 		    outdated < MAX_OUTDATED && s->marks[i].round != 0) {
 			outdated++;
 			is_other = true;

@@ -29,6 +29,7 @@ struct message {
 	char base[120], flags[24];
 	unsigned place;
 	bool is_there;
+	bool came_back; /* after it was gone; what was shown may be forgotten under other settings */
 	char text[OCTETS];
 	size_t n;
 	uint64_t wire;
@@ -41,6 +42,8 @@ struct world {
 	unsigned long seed;
 	int step;
 	bool trusts;      /* time stamps, at once */
+	bool has_changes; /* of settings and base names */
+	unsigned renamed;
 	unsigned touched; /* 1 << place */
 	long stamps;
 	struct message messages[MESSAGES];
@@ -248,6 +251,7 @@ restore_one(struct world *w)
 	if (m == NULL || m->is_there)
 		return;
 	m->is_there = true;
+	m->came_back = true;
 	w->touched |= 1u << m->place;
 	kit_put(&w->kit, maildir_places[m->place], strchr(file_name(m, name), '/') + 1, m->text,
 	        m->n);
@@ -307,6 +311,19 @@ let_others_act(struct world *w, uint32_t most)
 
 /* ---- A session ---- */
 
+/* Any will do that no message ever had. */
+static void
+first_uidl(const struct world *w, struct message *m, const char *uidl)
+{
+	uint32_t i;
+
+	for (i = 0; i < w->count; i++)
+		if (strcmp(w->messages[i].uidl, uidl) == 0)
+			fail(w, "another message had the UIDL", uidl);
+	(void)snprintf(m->uidl, sizeof(m->uidl), "%s", uidl);
+	m->came_back = false;
+}
+
 static void
 check_message(struct world *w, struct message *want, const struct pst_message *got)
 {
@@ -316,7 +333,10 @@ check_message(struct world *w, struct message *want, const struct pst_message *g
 	(void)snprintf(uidl, sizeof(uidl), "%.*s", PST_ARG(got->uidl));
 	if (got->size_octets != want->wire)
 		fail(w, "wrong size", want->base);
-	if (want->uidl[0] == '\0')
+	if (w->has_changes &&
+	    (want->uidl[0] == '\0' || (want->came_back && strcmp(want->uidl, uidl) != 0)))
+		first_uidl(w, want, uidl);
+	else if (want->uidl[0] == '\0')
 		(void)snprintf(want->uidl, sizeof(want->uidl), "%.*s", PST_ARG(expected));
 	if (strcmp(uidl, want->uidl) != 0)
 		fail(w, "wrong UIDL", uidl);
@@ -445,6 +465,42 @@ run_session(struct world *w)
 }
 
 static void
+change_policy(struct world *w)
+{
+	static const char *const policies[] = { "basename",
+		                                "%v.%u",
+		                                "%u",
+		                                "courier",
+		                                "tpop3d",
+		                                "%f+",
+		                                "%{uid | hex(8)}%{filename | md5}" };
+
+	kit_policy(&w->kit, policies[pick(w, sizeof(policies) / sizeof(policies[0]))]);
+}
+
+/* A program gives files names of its own. */
+static void
+rebase_some(struct world *w)
+{
+	uint32_t n = pick(w, 4);
+	char from[160], to[160];
+
+	drop_close(open_drop(w)); /* what is changed and renamed at once is not known again */
+	for (; n > 0; n--) {
+		struct message *m = any_message(w);
+
+		if (m == NULL || m->n < INDEX_PRINT_LEAST)
+			continue;
+		(void)file_name(m, from);
+		(void)snprintf(m->base, sizeof(m->base), "%u.again%u", 1700000000 + pick(w, 4),
+		               w->renamed++);
+		kit_rename(&w->kit, from, file_name(m, to));
+		w->touched |= 1u << m->place;
+	}
+	stamp_touched(w);
+}
+
+static void
 run_seed(unsigned long seed)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -455,11 +511,16 @@ run_seed(unsigned long seed)
 	w->trusts = seed % 2 == 0;
 	if (!w->trusts)
 		w->kit.self.margin_ns = MAILDIR_MARGIN_NS;
+	w->has_changes = seed % 4 >= 2;
 	w->kit.self.keep_ns = seed % 3 == 0 ? 0 : INT64_C(60000000000);
 	for (w->step = 0; w->step < STEPS; w->step++) {
 		let_others_act(w, 9);
 		if (pick(w, 6) == 0)
 			damage_index(w);
+		else if (w->has_changes && pick(w, 3) == 0)
+			change_policy(w);
+		else if (w->has_changes && pick(w, 3) == 0)
+			rebase_some(w);
 		run_session(w);
 		if (pick(w, 3) == 0)
 			run_session(w); /* nothing changed between them */
