@@ -87,7 +87,12 @@ mail_closing_prepare(struct mail_session *s, bool commit)
 void
 mail_closing_tell(const struct mail_session *s, const struct maildrop_job *job)
 {
+	/* Where nothing may be written, it is known that there is no history. */
+	const bool is_known = job->aside != NULL && strcmp(job->aside, "history") == 0 &&
+	                      job->aside_err.kind == PST_E_PERM;
+
 	if (job->aside != NULL)
-		pst_log_warn(&s->log, "maildrop.aside_failed", "what=%s reason=\"%s\"", job->aside,
-		             job->aside_err.text);
+		pst_log_write(is_known ? PST_LOG_DEBUG : PST_LOG_WARN, &s->log,
+		              "maildrop.aside_failed", "what=%s reason=\"%s\"", job->aside,
+		              job->aside_err.text);
 }

@@ -214,6 +214,26 @@ hold_forget(const struct hold_area *area, const struct hold_batch *b)
 	close(areafd);
 }
 
+static int
+unlink_message(void *arg, struct pst_str name, struct pst_err *err)
+{
+	const struct hold_batch *b = arg;
+
+	(void)err;
+	(void)unlinkat(b->fd, name.p, 0); /* a C string: hold_find.c */
+	return 0;
+}
+
+void
+hold_undo(const struct hold_area *area, const struct hold_batch *b)
+{
+	struct pst_err err;
+
+	(void)unlinkat(b->fd, HOLD_JOURNAL, 0);
+	(void)hold_files(b, unlink_message, (void *)(uintptr_t)b, &err);
+	hold_forget(area, b);
+}
+
 void
 hold_close(struct hold_batch *b)
 {

@@ -75,6 +75,9 @@ int hold_seal(const struct hold_area *area, struct hold_batch *b, struct pst_err
 /* Removes the journal and the folder, unless a message lies there. */
 void hold_forget(const struct hold_area *area, const struct hold_batch *b);
 
+/* Removes it with all that lies there: nothing of it was removed, or all of it has come back. */
+void hold_undo(const struct hold_area *area, const struct hold_batch *b);
+
 void hold_close(struct hold_batch *b); /* accepts one that begin failed on, or cleared: fd -1 */
 
 /* ---- Finding ---- */

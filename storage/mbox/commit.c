@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage/mbox/hold.h"
 #include "storage/mbox/mbox.h"
 #include "storage/mbox/rewrite.h"
 #include "storage/mbox/uidls.h"
@@ -15,6 +16,9 @@
 
 struct removal {
 	struct pst_maildrop *d;
+	const struct pst_hold *how; /* NULL: nothing is kept */
+	struct hold_area area;
+	struct hold_batch batch;
 	int fd;
 	struct lock lock;
 	const struct index *index; /* what the file holds now: the session's, or next */
@@ -122,6 +126,28 @@ rewrite(struct removal *r, uint32_t n, struct pst_err *err)
 	return rewrite_remove(&rw, ranges, count, err);
 }
 
+/* What goes is copied before. A copy of what did not go is of no use, unless the next session may see to
+ * its going. */
+static int
+keep_and_rewrite(struct removal *r, uint32_t n, struct pst_err *err)
+{
+	uint32_t there = 0;
+
+	if (r->how == NULL)
+		return rewrite(r, n, err);
+	while (there < n && r->at[there] != NONE)
+		there++;
+	if (there == 0)
+		return 0;
+	mbox_locate_hold(r->d, &r->area);
+	if (mbox_keep(r->d, r->fd, r->index, r->at, there, &r->area, r->how, &r->batch, err) == 0 &&
+	    rewrite(r, n, err) == 0)
+		return 0;
+	if (r->batch.fd >= 0 && !rewrite_is_pending(r->d->session_fd))
+		hold_undo(&r->area, &r->batch);
+	return -1;
+}
+
 /* The index of what is left. */
 static void
 write_back(struct removal *r, uint32_t n)
@@ -163,11 +189,11 @@ write_back(struct removal *r, uint32_t n)
 	index_clear(&rest);
 }
 
-int
-mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
-            struct pst_err *err)
+static int
+remove_messages(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, const struct pst_hold *how,
+                uint32_t *removed_out, struct pst_err *err)
 {
-	struct removal r = { .d = d, .fd = -1 };
+	struct removal r = { .d = d, .how = how, .batch = { .fd = -1 }, .fd = -1 };
 	struct index_place now;
 	int rc;
 
@@ -179,10 +205,11 @@ mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *r
 		rc = locate(&r, idx, n, &now, err);
 		if (rc == 0) {
 			qsort(r.at, n, sizeof(*r.at), compare); /* NONE comes last */
-			rc = rewrite(&r, n, err);
+			rc = keep_and_rewrite(&r, n, err);
 		}
 		if (rc == 0) {
-			mbox_uidls_removed(d, r.index, r.at, n);
+			if (how == NULL)
+				mbox_uidls_removed(d, r.index, r.at, n);
 			write_back(&r, n);
 			d->is_doubtful = false;
 		}
@@ -194,8 +221,23 @@ mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *r
 		*removed_out = n;
 	if (r.fd >= 0)
 		close(r.fd);
+	hold_close(&r.batch);
 	index_clear(&r.next);
 	mem_drop(&r.mem_at);
 	mem_drop(&r.mem_ranges);
 	return rc;
+}
+
+int
+mbox_commit(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, uint32_t *removed_out,
+            struct pst_err *err)
+{
+	return remove_messages(d, idx, n, NULL, removed_out, err);
+}
+
+int
+mbox_hold(struct pst_maildrop *d, const uint32_t *idx, uint32_t n, const struct pst_hold *how,
+          uint32_t *removed_out, struct pst_err *err)
+{
+	return remove_messages(d, idx, n, how, removed_out, err);
 }

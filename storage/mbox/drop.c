@@ -278,6 +278,7 @@ mbox_close(struct pst_maildrop *d)
 	if (d->session_fd >= 0)
 		close(d->session_fd); /* and with it the session's lock */
 	free(d->envelope);
+	free(d->hold_name);
 	free(d->ledger_name);
 	free(d->ledger_spare);
 	free(d->index_name);

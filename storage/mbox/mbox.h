@@ -49,6 +49,7 @@ struct pst_maildrop {
 
 	struct ledger_file ledger_file; /* name NULL: not located yet; see uidls.h */
 	char *ledger_name, *ledger_spare;
+	char *hold_name;     /* NULL: not located yet; see hold.h */
 	unsigned open_flags; /* of PST_OPEN_… */
 	struct pst_str user; /* for the log, while it is being opened */
 	int session_fd; /* bears the session's lock, and the note of rewrite.h; -1: fd bears it */
@@ -64,6 +65,8 @@ struct pst_maildrop {
 #define MBOX_NAME (MBOX_IDENTITY + 8 + 4 + 2)
 void mbox_at(const struct index *ix, uint32_t i, struct index_message *im,
              struct mbox_message *out);
+
+void mbox_decode(const struct index_message *im, struct mbox_message *out); /* the same */
 
 /* Fills all of *im but its UIDL, and leaves INDEX_LEDGER as it is; name, which it borrows, is made. */
 void mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MBOX_NAME]);

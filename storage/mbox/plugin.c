@@ -2,6 +2,7 @@
 /* The storage plugin mbox: one file, all messages in it. */
 #include <stdlib.h>
 
+#include "storage/mbox/hold.h"
 #include "storage/mbox/mbox.h"
 
 static const struct pst_conf_key keys[] = {
@@ -101,6 +102,12 @@ static const struct pst_storage storage = {
 	.add = mbox_add,
 	.rearrange = mbox_rearrange,
 	.received = mbox_received,
+	.hold = mbox_hold,
+	.bring_back = mbox_bring_back,
+	.let_go = mbox_let_go,
+	.held = mbox_held,
+	.note = mbox_note,
+	.notes = mbox_notes,
 	.envelope = mbox_envelope,
 };
 

@@ -251,7 +251,7 @@ copy_range(struct copy *c, uint64_t at, uint64_t end)
 /* ---- Removing ---- */
 
 static bool
-copy_behind(struct copy *c, struct note *note, const struct rewrite_range *ranges, uint32_t n)
+copy_behind(struct copy *c, struct note *note, const struct rewrite_range *stay, uint32_t n)
 {
 	char mark[MARK_ROOM];
 	unsigned newlines;
@@ -265,7 +265,7 @@ copy_behind(struct copy *c, struct note *note, const struct rewrite_range *range
 		return false;
 	c->to = note->size + note->head;
 	for (i = 0; i < n; i++)
-		if (!copy_range(c, ranges[i].end, i + 1 < n ? ranges[i + 1].at : note->size))
+		if (!copy_range(c, stay[i].at, stay[i].end))
 			return false;
 	if (c->have > 0 && !flush(c))
 		return false;
@@ -285,8 +285,8 @@ move_down(struct copy *c, const struct note *note)
 }
 
 static int
-prepare(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n, struct note *note,
-        struct pst_err *err)
+prepare(const struct rewrite *rw, uint64_t cut, const struct rewrite_range *stay, uint32_t n,
+        struct note *note, struct pst_err *err)
 {
 	char mark[MARK_ROOM];
 	unsigned newlines;
@@ -296,12 +296,12 @@ prepare(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n
 	if (fstat(rw->fd, &st) != 0)
 		return pst_err_sys(err, PST_E_TEMP, "%s: stat", rw->path);
 	*note = (struct note){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size };
-	note->cut = ranges[0].at;
-	if (ranges[n - 1].end > note->size)
-		return pst_err_set(err, PST_E_TEMP, "%s: shorter than it was", rw->path);
-	note->len = note->size - note->cut;
-	for (i = 0; i < n; i++)
-		note->len -= ranges[i].end - ranges[i].at;
+	note->cut = cut;
+	for (i = 0; i < n; i++) {
+		if (stay[i].end > note->size)
+			return pst_err_set(err, PST_E_TEMP, "%s: shorter than it was", rw->path);
+		note->len += stay[i].end - stay[i].at;
+	}
 	rw->host->random(note->nonce, sizeof(note->nonce));
 	if (!newlines_wanted(rw, note->size, &newlines))
 		return pst_err_sys(err, PST_E_TEMP, "%s: read", rw->path);
@@ -320,16 +320,18 @@ take_back(const struct rewrite *rw, const struct note *note, struct pst_err *err
 	return -1;
 }
 
+/* From cut on the file holds what stay names, in this order, and nothing else. junk_end: the end of the
+ * junk, if that is what goes. */
 static int
-remove_ranges(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
-              const struct note *junk_of, struct pst_err *err)
+replace_tail(const struct rewrite *rw, uint64_t cut, const struct rewrite_range *stay, uint32_t n,
+             const struct note *junk_of, uint64_t junk_end, struct pst_err *err)
 {
 	struct copy c = { .rw = rw };
 	struct mem mem = { NULL, 0 };
 	struct note note;
 	int rc = -1;
 
-	if (prepare(rw, ranges, n, &note, err) != 0)
+	if (prepare(rw, cut, stay, n, &note, err) != 0)
 		return -1;
 	if (note.len == 0) {
 		if (ftruncate(rw->fd, (off_t)note.cut) != 0)
@@ -347,14 +349,14 @@ remove_ranges(const struct rewrite *rw, const struct rewrite_range *ranges, uint
 	if (junk_of != NULL) { /* the number by which its end is known again */
 		memcpy(note.nonce, junk_of->nonce, sizeof(note.nonce));
 		note.seq = junk_of->seq;
-		note.junk = ranges[0].end;
+		note.junk = junk_end;
 	}
 	if (put_note(rw, &note, STATE_COPYING, err) != 0) {
 		if (junk_of == NULL)
 			drop_note(rw);
 		goto out;
 	}
-	if (!copy_behind(&c, &note, ranges, n) || put_note(rw, &note, STATE_MOVING, err) != 0) {
+	if (!copy_behind(&c, &note, stay, n) || put_note(rw, &note, STATE_MOVING, err) != 0) {
 		(void)take_back(rw, &note, err);
 		goto out;
 	}
@@ -373,11 +375,48 @@ out:
 	return rc;
 }
 
+static int
+remove_ranges(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
+              const struct note *junk_of, struct pst_err *err)
+{
+	struct mem mem = { NULL, 0 };
+	struct rewrite_range *stay;
+	struct stat st;
+	uint32_t i;
+	int rc;
+
+	if (fstat(rw->fd, &st) != 0)
+		return pst_err_sys(err, PST_E_TEMP, "%s: stat", rw->path);
+	if (ranges[n - 1].end > (uint64_t)st.st_size)
+		return pst_err_set(err, PST_E_TEMP, "%s: shorter than it was", rw->path);
+	if (mem_get(&mem, n * sizeof(*stay)) != 0)
+		return pst_err_set(err, PST_E_TEMP, "no memory to remove messages");
+	stay = mem.p;
+	for (i = 0; i < n; i++)
+		stay[i] = (struct rewrite_range){ ranges[i].end, i + 1 < n ? ranges[i + 1].at
+			                                                   : (uint64_t)st.st_size };
+	rc = replace_tail(rw, ranges[0].at, stay, n, junk_of, ranges[0].end, err);
+	mem_drop(&mem);
+	return rc;
+}
+
 int
 rewrite_remove(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
                struct pst_err *err)
 {
 	return n == 0 ? 0 : remove_ranges(rw, ranges, n, NULL, err);
+}
+
+int
+rewrite_arrange(const struct rewrite *rw, const struct rewrite_range *pieces, uint32_t n,
+                struct pst_err *err)
+{
+	uint64_t at = 0;
+	uint32_t i;
+
+	for (i = 0; i < n && pieces[i].at == at; i++)
+		at = pieces[i].end;
+	return i == n ? 0 : replace_tail(rw, at, pieces + i, n - i, NULL, 0, err);
 }
 
 /* ---- Adding ---- */

@@ -35,6 +35,11 @@ struct rewrite {
 int rewrite_remove(const struct rewrite *rw, const struct rewrite_range *ranges, uint32_t n,
                    struct pst_err *err);
 
+/* Puts the n pieces, which are the whole file, into this order: none empty, each of whole messages that
+ * end with an empty line. -1: as above. */
+int rewrite_arrange(const struct rewrite *rw, const struct rewrite_range *pieces, uint32_t n,
+                    struct pst_err *err);
+
 /* How many line ends must stand before a From_ line at the end of the file, which is size octets long.
  * -1: it cannot be read. */
 int rewrite_newlines(const struct rewrite *rw, uint64_t size);

@@ -47,12 +47,10 @@ mbox_locate(struct pst_maildrop *d)
 }
 
 void
-mbox_at(const struct index *ix, uint32_t i, struct index_message *im, struct mbox_message *m)
+mbox_decode(const struct index_message *im, struct mbox_message *m)
 {
-	const char *p;
+	const char *p = im->name.p + MBOX_IDENTITY; /* mbox_load has seen to its length */
 
-	index_at(ix, i, im);
-	p = im->name.p + MBOX_IDENTITY; /* mbox_load has seen to its length */
 	m->offset = index_get64(p);
 	m->between = (uint8_t)p[8] | (uint32_t)(uint8_t)p[9] << 8 | (uint32_t)(uint8_t)p[10] << 16 |
 	             (uint32_t)(uint8_t)p[11] << 24;
@@ -64,6 +62,13 @@ mbox_at(const struct index *ix, uint32_t i, struct index_message *im, struct mbo
 	m->has_gaps = (im->flags & INDEX_GAPS) != 0;
 	m->is_crlf = (im->flags & INDEX_CRLF) != 0;
 	memcpy(m->identity, im->identity.p, MBOX_IDENTITY);
+}
+
+void
+mbox_at(const struct index *ix, uint32_t i, struct index_message *im, struct mbox_message *m)
+{
+	index_at(ix, i, im);
+	mbox_decode(im, m);
 }
 
 static void

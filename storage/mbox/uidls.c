@@ -37,8 +37,8 @@ is_writable(const char *name)
 }
 
 /* Beside the mbox; where we may not make files there, as in /var/mail, with the index. */
-static void
-locate(struct pst_maildrop *d)
+void
+mbox_uidls_locate(struct pst_maildrop *d)
 {
 	const char *dir = d->self->conf->ledger_dir;
 
@@ -77,7 +77,7 @@ mbox_uidls_load(struct pst_maildrop *d, struct ledger *l, struct pst_err *err)
 	struct pst_err why;
 	bool is_bad;
 
-	locate(d);
+	mbox_uidls_locate(d);
 	if (ledger_load(l, &d->ledger_file, octets > SIZE_MAX / 4 ? SIZE_MAX / 4 : (size_t)octets,
 	                &is_bad, &why) == 0)
 		return 0;

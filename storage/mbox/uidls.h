@@ -37,6 +37,9 @@ void mbox_uidls_clear(struct mbox_uidls *u);
 /* *l must be zeroed. A ledger that tells nothing is -1, or where the admin accepts that an empty one. */
 int mbox_uidls_load(struct pst_maildrop *d, struct ledger *l, struct pst_err *err);
 
+/* Where the ledger of d is: d->ledger_name. */
+void mbox_uidls_locate(struct pst_maildrop *d);
+
 /* Flags of a known message for the next index. */
 unsigned mbox_uidls_flags(const struct mbox_uidls *u, uint32_t known, unsigned flags);
 
