@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "storage/maildir/foreign.h"
 #include "tests/unit/storage/kit.h"
 
@@ -302,11 +303,17 @@ test_the_lock_of_a_dead_session_is_known(void **state)
 
 /* ---- What another does meanwhile ---- */
 
-/* While we read the new message Dovecot numbers it, and another of which we do not know yet. */
-static void
-dovecot_numbers(struct kit *k)
+/* The list was read and the lock is about to be taken: now Dovecot numbers one of the new messages,
+ * and another of which we do not know yet. */
+static struct kit *numbering;
+
+static int64_t
+dovecot_numbers(void)
 {
-	put_list(k, FOREIGN_DOVECOT_LIST, "3 V1 N2\n1 :1.a\n2 :0.other\n3 :2.b\n");
+	if (numbering != NULL)
+		put_list(numbering, FOREIGN_DOVECOT_LIST, "3 V1 N2\n1 :1.a\n2 :0.other\n3 :2.b\n");
+	numbering = NULL;
+	return pst_now_ms();
 }
 
 static void
@@ -320,7 +327,8 @@ test_what_dovecot_wrote_meanwhile_counts(void **state)
 	let_clock_tick();
 	kit_puts(k, "new", "2.b", "\n");
 	kit_puts(k, "new", "3.c", "\n");
-	k->on_measure = dovecot_numbers;
+	numbering = k;
+	k->host.now_ms = dovecot_numbers;
 	assert_lists(k, "0000000100000001 2\n0000000300000001 2\n0000000400000001 2\n");
 	assert_list(k, FOREIGN_DOVECOT_LIST,
 	            "3 V1 N2\n1 :1.a\n2 :0.other\n3 :2.b\n"
