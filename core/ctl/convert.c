@@ -311,13 +311,14 @@ switch_over(struct ctl *c, const struct said *s, const char *user)
 	char *args[7];
 	int n = 0;
 
-	args[0] = pst_strdup("set"); /* stands before the arguments, as on a command line */
-	args[++n] = pst_strdup(user);
-	args[++n] = pst_strdup("--maildrop");
-	args[++n] = pst_strdup(s->to);
+	args[0] = pst_arena_printf(c->arena, "%s",
+	                           "set"); /* stands before the arguments, as on a command line */
+	args[++n] = pst_arena_printf(c->arena, "%s", user);
+	args[++n] = pst_arena_printf(c->arena, "%s", "--maildrop");
+	args[++n] = pst_arena_printf(c->arena, "%s", s->to);
 	if (s->backend != NULL) {
-		args[++n] = pst_strdup("--backend");
-		args[++n] = pst_strdup(s->backend);
+		args[++n] = pst_arena_printf(c->arena, "%s", "--backend");
+		args[++n] = pst_arena_printf(c->arena, "%s", s->backend);
 	}
 	args[n + 1] = NULL;
 	return ctl_user_set(c, n, args + 1);

@@ -368,6 +368,8 @@ def has_in_memory(pid, octets):
             if "r" not in rights or "[v" in line:
                 continue
             begin, end = (int(x, 16) for x in span.split("-"))
+            if end - begin > 1 << 30:  # a sanitizer's shadow
+                continue
             try:
                 memory.seek(begin)
                 if octets in memory.read(end - begin):
