@@ -284,6 +284,9 @@ static const struct pst_conf_key mail_keys[] = {
 	{ "last", PST_CONF_BOOL(struct mail_settings, last), "false", 0, 0, NULL,
 	  "Whether there is the command LAST (RFC 1460), for very old clients: the highest number of a "
 	  "message that this session retrieved or deleted." },
+	{ "hide_nuls", PST_CONF_BOOL(struct mail_settings, hide_nuls), "false", 0, 0, NULL,
+	  "Whether NUL octets in messages are sent as octets 0x80: Outlook hangs on them. Sizes stay "
+	  "what they are, and so does the stored message." },
 	{ "expire_days", PST_CONF_INT(struct mail_settings, expire_days), "0", 0, 36500, "days",
 	  "How long mail may stay, unless the user's record says otherwise. What is older is removed "
 	  "before a session sees it, once a day at most, and with posternctl maildrop expire; where "

@@ -27,7 +27,7 @@ struct dialog_rules {
 	bool can_stls;
 	int64_t max_bad_commands;
 	int64_t max_auth_failures;
-	uint8_t language; /* enum pop3_language that LANG * asks for */
+	uint8_t language;     /* enum pop3_language that LANG * asks for */
 	uint32_t expire_days; /* for CAPA, as in struct pop3_facts */
 	bool expire_is_least;
 };

@@ -31,6 +31,7 @@ struct mail_limits {
 	int64_t linger_ms;         /* how long to wait, after the end, for the client to close */
 	uint32_t max_bad_commands; /* one after the other */
 	uint32_t max_listed; /* messages of a session, where its account says no fewer; 0: all */
+	bool hides_nuls;     /* NUL octets of messages are sent as 0x80 */
 	bool has_last;       /* the command LAST is there */
 	int64_t takeover_ms; /* silence after which a session gives way to another; 0: never */
 };

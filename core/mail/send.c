@@ -144,6 +144,16 @@ send_chunk(struct mail_session *s, const char *p, size_t n, const struct pop3_bo
 	pst_buf_reset(out);
 }
 
+/* As many octets as before, so that every size stays what it is. */
+static void
+hide_nuls(char *p, size_t n)
+{
+	char *const end = p + n;
+
+	while (p < end && (p = memchr(p, '\0', (size_t)(end - p))) != NULL)
+		*p++ = (char)0x80;
+}
+
 /* The next n stored octets. */
 static void
 take(struct mail_session *s, const char *p, size_t n)
@@ -153,7 +163,7 @@ take(struct mail_session *s, const char *p, size_t n)
 	struct pop3_body before;
 	struct pst_str in = { p, n };
 	struct pst_err err;
-	size_t body_at;
+	size_t body_at, made;
 	char *to;
 
 	if (!t->is_announced)
@@ -162,7 +172,10 @@ take(struct mail_session *s, const char *p, size_t n)
 	body_at = out->len;
 	to = pst_buf_reserve(out, 2 * n, &err);
 	pst_assert(to != NULL);
-	pst_buf_added(out, pop3_body_feed(&t->tx, &in, to, 2 * n));
+	made = pop3_body_feed(&t->tx, &in, to, 2 * n);
+	if (s->mail->limits.hides_nuls)
+		hide_nuls(to, made);
+	pst_buf_added(out, made);
 	pst_assert(in.n == 0 || t->tx.done);
 	s->has_body_unsent = true;
 	t->at += n - in.n;

@@ -177,6 +177,7 @@ open_loop(struct server *sv)
 		.linger_ms = MAIL_LINGER_MS,
 		.max_bad_commands = (uint32_t)set->max_bad_commands,
 		.max_listed = (uint32_t)set->max_listed,
+		.hides_nuls = set->hide_nuls,
 		.has_last = set->last,
 		.takeover_ms = set->takeover ? set->takeover_after : 0,
 	};

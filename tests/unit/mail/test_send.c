@@ -135,6 +135,41 @@ test_large_message_is_exact_for_a_fast_and_for_a_slow_client(void **state)
 	}
 }
 
+/* The client that hangs on NULs is sent 0x80 instead, as many octets; another one what is stored. */
+static void
+test_nuls_are_hidden_on_demand_and_sizes_stay(void **state)
+{
+	struct harness *h = *state;
+	struct pst_str mail = make_mail(300000, 7);
+	char *text = malloc(mail.n);
+	size_t i;
+	int slow, hides;
+
+	memcpy(text, mail.p, mail.n);
+	for (i = 11; i < mail.n; i += 97)
+		if (text[i] != '\r' && text[i] != '\n')
+			text[i] = '\0';
+	fake_add(&h->fake, (struct pst_str){ text, mail.n });
+	for (slow = 0; slow < 2; slow++)
+		for (hides = 0; hides < 2; hides++) {
+			char *seen = malloc(mail.n);
+			char line[64];
+
+			for (i = 0; i < mail.n; i++)
+				seen[i] = hides && text[i] == '\0' ? (char)0x80 : text[i];
+			h->mail.limits.hides_nuls = hides;
+			(slow ? start_slow : start_fast)(h);
+			harness_send(h, PST_LIT("RETR 4\r\n"), SIZE_MAX);
+			snprintf(line, sizeof(line), "+OK %llu octets\r\n",
+			         (unsigned long long)h->fake.v[3].size_octets);
+			expect_body(h, line, (struct pst_str){ seen, mail.n }, NAIVE_RETR);
+			harness_hang_up(h);
+			free(seen);
+		}
+	free(text);
+	free((char *)(uintptr_t)mail.p);
+}
+
 static void
 test_top_of_a_large_message_sends_no_more_than_asked(void **state)
 {
@@ -608,6 +643,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_large_message_is_exact_for_a_fast_and_for_a_slow_client),
+		T(test_nuls_are_hidden_on_demand_and_sizes_stay),
 		T(test_top_of_a_large_message_sends_no_more_than_asked),
 		T(test_empty_message),
 		T(test_slow_client_costs_no_memory_for_its_message),
