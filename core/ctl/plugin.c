@@ -58,6 +58,7 @@ print_functions(const struct pst_plugin *d)
 		{ "hold", s != NULL && s->hold != NULL },
 		{ "bring_back", s != NULL && s->bring_back != NULL },
 		{ "let_go", s != NULL && s->let_go != NULL },
+		{ "envelope", s != NULL && s->envelope != NULL },
 		{ "check of its settings", d->check != NULL },
 	};
 	const char *comma = "";
