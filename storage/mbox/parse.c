@@ -142,8 +142,10 @@ take_field(struct mbox_header *h, struct seen *seen, struct pst_str field, size_
 	case FIELD_LENGTH:
 		h->has_length = pst_str_u64(value, &h->content_length);
 		break;
-	case FIELD_IMAP:
+	case FIELD_IMAP: /* of the notes about the folder: says the same */
 		seen->has_imap = true;
+		if (h->x_imapbase.n == 0)
+			h->x_imapbase = value;
 		break;
 	case FIELD_IMAPBASE:
 		h->x_imapbase = value;
