@@ -313,6 +313,10 @@ static const struct pst_conf_key mail_keys[] = {
 	  "written." },
 	{ "history_size", PST_CONF_SIZE(struct mail_settings, history_size), "256K", 16384, GIBI,
 	  NULL, "How much of that is kept with each maildrop; the oldest goes first." },
+	{ "prefetch", PST_CONF_BOOL(struct mail_settings, prefetch), "false", 0, 0, NULL,
+	  "Whether the next message is opened and read while the client has the one before in hand: "
+	  "for mail on a network file system, where each takes the way there and back. It costs "
+	  "64 KiB for a session that retrieves, and reads in vain what the client does not ask for." },
 	{ "locks", PST_CONF_CHOICE(struct mail_settings, locks), "kernel", 0, 0, "kernel|lease",
 	  "What keeps two sessions out of one maildrop. kernel: locks of the kernel, which hold on "
 	  "one host, and on several where the network file system passes them on. lease: besides "

@@ -120,6 +120,7 @@ struct mail_settings {
 	int64_t history; /* enum mail_history */
 	int64_t history_size;
 	int64_t locks; /* enum locks */
+	bool prefetch;
 	int64_t lease_time;
 	const char *lease_holder; /* "": the host's name */
 };

@@ -33,6 +33,7 @@ struct mail_limits {
 	uint32_t max_listed; /* messages of a session, where its account says no fewer; 0: all */
 	bool hides_nuls;     /* NUL octets of messages are sent as 0x80 */
 	bool has_last;       /* the command LAST is there */
+	bool prefetch;       /* the next message is read while the client has the one before */
 	int64_t takeover_ms; /* silence after which a session gives way to another; 0: never */
 };
 
@@ -68,6 +69,7 @@ struct mail {
 	uint64_t usage_owner;        /* this process, there */
 	struct holders *holders;     /* borrowed; may be NULL: then nobody gives way */
 	int wake_fd;                 /* the master's, to be written to after a question; or -1 */
+	uint32_t ahead_count;        /* messages that were fetched before they were asked for */
 	int64_t lease_ms;            /* mail.lease_time; 0: there are no leases */
 
 	/* Called when the last session is gone; may be NULL. */

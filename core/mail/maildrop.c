@@ -325,6 +325,7 @@ maildrop_fetch(struct maildrop *d, uv_loop_t *loop, uint32_t msg, size_t want, m
 
 	maildrop_message(d, msg, &m);
 	job->wants_surrogate = m.surrogate_octets != 0;
+	job->msg = msg;
 	job->idx = msg - 1;
 	job->want = want;
 	return queue_job(job, loop);

@@ -57,6 +57,7 @@ struct maildrop_job {
 	char *data;           /* FETCH and READ: the job's */
 	size_t n;             /* fewer than wanted: the file ends there */
 	uint32_t removed;     /* CLOSE with commit; OPEN: those that were too old */
+	uint32_t msg;         /* FETCH: its number */
 	const char *aside;    /* CLOSE, OPEN: what else could not be done ("history"), or NULL */
 	struct pst_err aside_err;
 	struct pop3_head head; /* FETCH of a message with a surrogate: sent instead of data */

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "ipc/shm.h"
+#include "mail/ahead.h"
 #include "mail/session.h"
 #include "pop3/reply.h"
 
@@ -93,6 +94,7 @@ finish(struct mail_session *s)
 		s->retrieved++;
 		mail_session_accessed(s, t->msg);
 		maildrop_seen(&s->drop, t->msg);
+		mail_ahead_want(s, t->msg);
 	}
 	end_send(s);
 }
@@ -294,6 +296,7 @@ mail_send_start(struct mail_session *s, uint32_t msg, bool is_top, uint64_t line
                 struct pst_err *err)
 {
 	struct mail_send *t = &s->send;
+	struct maildrop_job *job;
 	struct pst_message m;
 
 	maildrop_message(&s->drop, msg, &m);
@@ -305,6 +308,13 @@ mail_send_start(struct mail_session *s, uint32_t msg, bool is_top, uint64_t line
 	else
 		pop3_body_retr(&t->tx);
 	s->mail->spent += MESSAGE_COSTS;
+	job = mail_ahead_take(s, is_top ? 0 : msg);
+	if (job != NULL) {
+		t->is_active = true;
+		mail_send_fetched(s, job);
+		maildrop_job_free(job);
+		return 0;
+	}
 	if (!s->drop.has_no_cache_read && m.surrogate_octets == 0) {
 		switch (s->drop.storage->fetch(s->drop.drop, msg - 1, PST_FETCH_NOWAIT, &t->body,
 		                               err)) {

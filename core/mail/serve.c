@@ -179,6 +179,7 @@ open_loop(struct server *sv)
 		.max_listed = (uint32_t)set->max_listed,
 		.hides_nuls = set->hide_nuls,
 		.has_last = set->last,
+		.prefetch = set->prefetch,
 		.takeover_ms = set->takeover ? set->takeover_after : 0,
 	};
 	int rc;

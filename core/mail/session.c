@@ -10,6 +10,7 @@
 #include "ipc/holders.h"
 #include "ipc/shm.h"
 #include "ipc/usage.h"
+#include "mail/ahead.h"
 #include "mail/closing.h"
 #include "mail/contract.h"
 #include "mail/lease.h"
@@ -181,6 +182,7 @@ close_drop(struct mail_session *s, bool commit)
 {
 	struct maildrop_job quick;
 
+	mail_ahead_drop(s);
 	mail_closing_prepare(s, commit);
 	if (maildrop_close_now(&s->drop, commit, &quick)) {
 		closed(s, &quick);
@@ -225,6 +227,7 @@ settle(struct mail_session *s, bool is_read_ready)
 		if (s->drop.drop != NULL)
 			close_drop(s, false);
 	}
+	mail_ahead_start(s);
 	if (s->phase != MAIL_GONE && !watch(s, is_read_ready)) {
 		part(s, "closed");
 		settle(s, false);
@@ -359,6 +362,8 @@ mail_session_on_job(struct maildrop_job *job)
 		break;
 	case MAILDROP_FETCH:
 	case MAILDROP_READ:
+		if (s->is_job_ahead)
+			break;
 		if (s->phase == MAIL_SERVING)
 			mail_send_fetched(s, job);
 		else if (job->kind == MAILDROP_FETCH && job->rc == 0)
@@ -368,7 +373,10 @@ mail_session_on_job(struct maildrop_job *job)
 		closed(s, job);
 		break;
 	}
-	maildrop_job_free(job);
+	if (s->is_job_ahead)
+		mail_ahead_done(s, job);
+	else
+		maildrop_job_free(job);
 	if (s->phase != MAIL_GONE)
 		mail_turn_run(s, (struct pst_str){ "", 0 });
 	settle(s, false);
@@ -557,8 +565,8 @@ mail_session_is_idle(const struct mail_session *s)
 {
 	if (s->phase == MAIL_OPENING)
 		return true;
-	return s->phase == MAIL_SERVING && s->job == NULL && !s->is_blocked && !s->send.is_active &&
-	       !s->listing.is_active;
+	return s->phase == MAIL_SERVING && (s->job == NULL || s->is_job_ahead) && !s->is_blocked &&
+	       !s->send.is_active && !s->listing.is_active;
 }
 
 void

@@ -96,6 +96,12 @@ struct mail_session {
 	struct mail_send send;
 	struct mail_listing listing;
 
+	/* ahead.c */
+	struct maildrop_job
+		*ahead;      /* a message that was fetched before it was asked for; or NULL */
+	uint32_t ahead_want; /* that is to be fetched so; 0: none */
+	bool is_job_ahead;   /* job does that */
+
 	uint32_t bad_commands; /* one after the other */
 	uint32_t retrieved, tops, deleted;
 	uint32_t last;        /* the highest message retrieved or deleted since RSET; 0: none */

@@ -294,7 +294,11 @@ class Bed:
         for box in ("new", "cur", "tmp"):
             folder = os.path.join(self.maildrop(user), box)
             for name in os.listdir(folder):
-                os.unlink(os.path.join(folder, name))
+                path = os.path.join(folder, name)
+                if os.path.isdir(path):  # what is held
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
 
     def reset(self):
         subprocess.run([TESTBED, "reset", "--dir", self.dir], check=True, timeout=120)
