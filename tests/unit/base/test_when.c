@@ -97,7 +97,7 @@ main(void)
 		cmocka_unit_test(test_what_is_no_time),
 	};
 
-	if (setenv("TZ", "XXX-2", 1) != 0)
+	if (setenv("TZ", "TST-2", 1) != 0)
 		return 1;
 	tzset();
 	return cmocka_run_group_tests(tests, NULL, NULL);
