@@ -21,7 +21,6 @@ class Undo(BedCase):
     options = ("--set=mail.hold_days=7", "--users=1")
 
     def setUp(self):
-        shutil.rmtree(os.path.join(self.bed.maildrop(), HOLD), ignore_errors=True)
         self.bed.clear()
         self.names = [self.bed.deliver(message(i)) for i in range(5)]
 
@@ -31,11 +30,13 @@ class Undo(BedCase):
 
     def remove(self, *numbers):
         """Gives the session's id."""
+        seen = len(self.bed.events("maildrop.update"))
         c = self.bed.login()
         for number in numbers:
             c.ok("DELE %d" % number)
         self.assertTrue(c.quit().startswith(b"+OK %d " % len(numbers)))
-        return self.bed.wait_event("maildrop.update")["sid"]
+        return self.bed.wait_event("maildrop.update", lambda e: len(
+            self.bed.events("maildrop.update")) > seen)["sid"]
 
     def undelete(self, *args):
         return self.bed.ctl("undelete", self.bed.user, *args, check=True).stdout.splitlines()
