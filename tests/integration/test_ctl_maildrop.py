@@ -21,7 +21,6 @@ class CtlCase(BedCase):
 
     def setUp(self):
         for user in self.bed.maildrops:
-            shutil.rmtree(os.path.join(self.bed.maildrop(user), "cur", "..postern.hold"), True)
             self.bed.clear(user)
 
     def ctl(self, *args, status=0, sets=()):
