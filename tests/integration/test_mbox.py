@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Maildrops in mbox files: octets, sessions, and delivery agents that write all the time.
 
-Delivery agents here are a small one for each kind of lock, and procmail. At the end every message was
+Delivery agents here are a small one for each kind of lock, and real ones. At the end every message was
 read whole by a client that said QUIT, or is still in the file.
 """
 import fcntl
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -19,9 +20,10 @@ from collections import Counter
 
 import zoo
 from bed import IS_ROOT, Bed, BedCase, Closed, eventually, lenient
-from support import exim, processes, unpacked
+from support import exim, postfix, processes, unpacked
 
 DOTLOCKFILE = shutil.which("dotlockfile") or unpacked.find("exim", "usr/bin/dotlockfile")
+NO_POSTFIX = postfix.why_not()
 SECONDS = float(os.environ.get("POSTERN_MBOX_SECONDS", "10"))
 FROM = b"From sender@example.test Thu Nov  9 22:06:57 2023\n"
 
@@ -180,10 +182,16 @@ def hide(octets):
     return b"".join(out)
 
 
-class Storm(BedCase):
+def number_of(octets):
+    found = re.search(rb"^Subject: storm (\d+)\r$", octets, re.M)
+    if not found:
+        raise AssertionError("a message of nobody: %r" % octets[:200])
+    return int(found.group(1))
+
+
+class StormCase(BedCase):
     """Sessions delete, agents deliver, workers are killed."""
     options = ("--storage", "mbox", "--users", "6", "--set", "auth.timeout=5s",
-               "--set", "storage.mbox.locks=fcntl flock dotlock",
                "--set", "storage.mbox.lock_timeout=3s")
     allowed = ("worker.", "keys.", "tls.", "auth.", "login.", "maildrop.", "session.")
 
@@ -199,12 +207,21 @@ class Storm(BedCase):
         while not stop.is_set():
             number += 100
             octets = message(number, rng.choice((1, 30, 2000)))
+            path = self.bed.maildrops[rng.choice(users)]
+            lies = zoo.stuffed(zoo.wire(self.headers(agent, path) + octets))
             with ledger["lock"]:
-                ledger["delivered"][number] = hashlib.sha256(zoo.stuffed(zoo.wire(octets))).digest()
-            self.give(agent, self.bed.maildrops[rng.choice(users)], octets)
+                ledger["delivered"][number] = hashlib.sha256(lies).digest()
+            self.give(agent, path, octets)
             stop.wait(0.01)
 
+    def headers(self, agent, path):
+        """What the agent sets before a message."""
+        return self.postfix.headers(agent, path) if agent in postfix.DOMAIN else b""
+
     def give(self, agent, path, octets):
+        if agent in postfix.DOMAIN:
+            self.postfix.give(agent, path, octets)
+            return
         if agent == "exim":
             self.exim.give(path, octets)
             return
@@ -236,7 +253,7 @@ class Storm(BedCase):
             count = client.stat()[0]
             for msg in rng.sample(range(1, count + 1), min(count, rng.choice((1, 5, 50)))):
                 octets = client.multi("RETR %d" % msg)
-                number = int(octets.split(b"\r\n", 1)[0].split(b" ")[-1])
+                number = number_of(octets)
                 if hashlib.sha256(octets).digest() != ledger["delivered"].get(number):
                     ledger["wrong"].append("other octets in %d: %d %r … %r" % (
                         number, len(octets), octets[:200], octets[-100:]))
@@ -263,7 +280,7 @@ class Storm(BedCase):
                 ledger["wrong"].append(str(e)[:300])
             stop.wait(rng.random() * 0.1)
 
-    def run_storm(self, agents, kill):
+    def run_storm(self, agents, kill, flush=None):
         ledger = {"lock": threading.Lock(), "delivered": {}, "quit_said": set(),
                   "quit_ok": set(), "count": Counter(), "wrong": []}
         stop = threading.Event()
@@ -283,6 +300,8 @@ class Storm(BedCase):
         stop.set()
         for thread in threads:
             thread.join()
+        if flush:
+            flush()
         self.judge(ledger, kill)
 
     def mail_workers(self):
@@ -313,7 +332,7 @@ class Storm(BedCase):
                     return False
             self.assertTrue(eventually(look, 30, 0.2), user)
             for octets in shown:
-                number = int(octets.split(b"\r\n", 1)[0].split(b" ")[-1])
+                number = number_of(octets)
                 self.assertEqual(hashlib.sha256(octets).digest(), ledger["delivered"][number])
                 there[number] += 1
         gone = set(ledger["delivered"]) - set(there)
@@ -324,6 +343,10 @@ class Storm(BedCase):
         self.assertGreater(len(gone), SECONDS * 5, dict(ledger["count"]))
         if kill:
             self.assertGreater(ledger["count"]["killed"], SECONDS / 3, dict(ledger["count"]))
+
+
+class Storm(StormCase):
+    options = StormCase.options + ("--set", "storage.mbox.locks=fcntl flock dotlock")
 
     def test_agents_with_every_kind_of_lock(self):
         self.run_storm(("fcntl", "flock", "dotlock"), kill=False)
@@ -350,6 +373,19 @@ class Storm(BedCase):
     @unittest.skipUnless(DOTLOCKFILE, "no dotlockfile: contrib/install-deps --test")
     def test_dotlockfile(self):
         self.run_storm(("dotlockfile", "dotlockfile", "fcntl"), kill=False)
+
+
+@unittest.skipIf(NO_POSTFIX, NO_POSTFIX)
+class StormOfDefaults(StormCase):
+    """The locks that are taken where nothing is set, here and there."""
+
+    def test_postfix(self):
+        places = {user.split("@")[0]: path for user, path in self.bed.maildrops.items()}
+        self.postfix = postfix.Postfix(places, self.bed.uid, self.bed.gid)
+        self.addCleanup(self.postfix.close)
+        self.run_storm(("local", "virtual", "fcntl"), kill=False, flush=self.postfix.flush)
+        for agent, count in self.postfix.sent.items():
+            self.assertGreater(count, SECONDS, agent + "\n" + self.postfix.told())
 
 
 if __name__ == "__main__":
