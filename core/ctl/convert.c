@@ -11,6 +11,7 @@
 #include "ctl/drops.h"
 #include "ctl/maildrop.h"
 #include "ctl/wirebody.h"
+#include "plugin/check.h"
 
 #define FRONT 2048 /* octets in which a Return-Path is looked for */
 
@@ -324,9 +325,29 @@ switch_over(struct ctl *c, const struct said *s, const char *user)
 	return ctl_user_set(c, n, args + 1);
 }
 
+/* Mail workers load the storage plugins that have a section, and the one of mail.location. */
+static bool
+is_served(const struct settings *settings, const char *storage)
+{
+	const struct pst_str name = pst_str_c(storage);
+
+	return settings_section(settings, PST_STORAGE, name) != NULL ||
+	       pst_str_eq(plugin_location_storage(settings->mail.location), name);
+}
+
 static int
 finish(struct ctl *c, const struct said *s, const char *user)
 {
+	if (ctl_need_config(c) != 0)
+		return CTL_FAILED;
+	if (!is_served(&c->settings, s->storage)) {
+		printf("The server does not load the storage plugin %s yet. Add it to the "
+		       "configuration and reload before the user's mail is read from there:\n"
+		       "  storage: { %s: { }; };\n",
+		       s->storage, s->storage);
+		if (s->is_switch)
+			return ctl_fail("%s is served from where it was", user);
+	}
 	if (s->is_switch)
 		return switch_over(c, s, user);
 	printf("The mail is still read from where it was. To change that:\n"

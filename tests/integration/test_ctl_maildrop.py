@@ -378,6 +378,21 @@ def has_in_memory(pid, octets):
     return False
 
 
+class NotServed(CtlCase):
+    options = ("--users", "1")
+
+    def test_nobody_is_switched_to_what_the_server_does_not_load(self):
+        user = "user1@example.test"
+        self.bed.deliver(b"Subject: x\n\n", user)
+        before = self.listing(user)
+        box = os.path.join(os.path.dirname(self.bed.maildrop(user)), "box")
+        run = self.bed.ctl("maildrop", "convert", user, "--switch", "--to", "mbox:" + box)
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertIn("storage: { mbox: { }; };", run.stdout)
+        self.assertIn("is served from where it was", run.stderr)
+        self.assertEqual(self.listing(user), before)
+
+
 @needs_root
 class AsUsers(CtlCase):
     """mail.run_as = "user": each maildrop by its own owner."""
