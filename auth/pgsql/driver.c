@@ -436,4 +436,6 @@ const struct sql_driver pgsql_driver = {
 	.close = close_db,
 	.watch_fd = watch_fd,
 	.watch_read = watch_read,
+	.lease = PGSQL_LEASE,
+	.lease_end = PGSQL_LEASE_END,
 };

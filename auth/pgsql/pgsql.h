@@ -20,6 +20,16 @@ struct pgsql_conf {
 const char *pgsql_write_text(const struct pgsql_conf *conf);
 const char *pgsql_listen_text(const struct pgsql_conf *conf); /* NULL: off */
 
+/* One row a maildrop; whoever comes while another server's is in force changes none. */
+#define PGSQL_LEASE                                                                                \
+	"INSERT INTO leases AS l (maildrop, holder, taker, until) VALUES (:maildrop, :holder, "    \
+	":taker, clock_timestamp() + make_interval(secs => :seconds)) "                            \
+	"ON CONFLICT (maildrop) DO UPDATE SET holder = excluded.holder, "                          \
+	"taker = CASE excluded.taker WHEN '' THEN l.taker ELSE excluded.taker END, "               \
+	"until = excluded.until WHERE l.holder = excluded.holder OR l.until < clock_timestamp()"
+#define PGSQL_LEASE_END                                                                            \
+	"DELETE FROM leases WHERE maildrop = :maildrop AND holder = :holder AND taker = :taker"
+
 extern const struct sql_driver pgsql_driver;
 
 /* Connects at the first call. host and its conf are borrowed. NULL: err is filled. */

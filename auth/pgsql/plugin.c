@@ -5,16 +5,6 @@
 #include "auth/pgsql/pgsql.h"
 #include "auth/pgsql/target.h"
 
-/* One row a maildrop; whoever comes while another server's is in force changes none. */
-#define PGSQL_LEASE                                                                                \
-	"INSERT INTO leases AS l (maildrop, holder, taker, until) VALUES (:maildrop, :holder, "    \
-	":taker, clock_timestamp() + make_interval(secs => :seconds)) "                            \
-	"ON CONFLICT (maildrop) DO UPDATE SET holder = excluded.holder, "                          \
-	"taker = CASE excluded.taker WHEN '' THEN l.taker ELSE excluded.taker END, "               \
-	"until = excluded.until WHERE l.holder = excluded.holder OR l.until < clock_timestamp()"
-#define PGSQL_LEASE_END                                                                            \
-	"DELETE FROM leases WHERE maildrop = :maildrop AND holder = :holder AND taker = :taker"
-
 static const struct pst_conf_key keys[] = {
 	{ "read", PST_CONF_TEXT(struct pgsql_conf, read), NULL, 1, 4000, "octets",
 	  "Where users are looked up: a connection string of libpq, \"host=db1,db2 dbname=mail "

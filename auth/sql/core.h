@@ -12,6 +12,7 @@ struct sql {
 	struct sql_db *db; /* owned */
 	bool told_old;     /* that the tables are of an older version */
 	struct sql_query q[SQL_IDS];
+	bool has_own_leases;     /* a query for them is not the driver's default */
 	bool wants_new[SQL_IDS]; /* the query is for tables that the first version did not have */
 };
 

@@ -70,6 +70,9 @@ struct sql_driver {
 
 	/* The version of the tables of ours that are there: at most SQL_SCHEMA. NULL: always that. */
 	int (*schema)(struct sql_db *db, unsigned *version_out, struct pst_err *err);
+
+	/* The defaults of lease_query and lease_end_query. NULL: there are none. */
+	const char *lease, *lease_end;
 };
 
 #endif

@@ -65,8 +65,12 @@ sql_probe(void *self, struct pst_err *err)
 	size_t i;
 
 	/* Those for older tables are tried where they stand in. */
-	for (i = 0; i < SQL_ID_LOOKUP_1; i++)
+	for (i = 0; i < SQL_ID_LOOKUP_1; i++) {
+		/* Nor need the table of ours be there where no leases are given. */
+		if ((i == SQL_ID_LEASE || i == SQL_ID_LEASE_END) && !s->has_own_leases)
+			continue;
 		if (probe_one(s, (enum sql_id)i, err) != 0)
 			return -1;
+	}
 	return 0;
 }

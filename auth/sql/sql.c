@@ -157,6 +157,13 @@ sql_check(const struct sql_texts *texts, char mark, struct pst_err *err)
 	return 0;
 }
 
+static bool
+has_own_leases(const struct sql_texts *texts, const struct sql_driver *driver)
+{
+	return (driver->lease == NULL || strcmp(texts->lease, driver->lease) != 0) ||
+	       (driver->lease_end == NULL || strcmp(texts->lease_end, driver->lease_end) != 0);
+}
+
 int
 sql_start(const struct pst_host *host, const struct sql_driver *driver, struct sql_db *db,
           const struct sql_texts *texts, void **sql_out, struct pst_err *err)
@@ -171,6 +178,7 @@ sql_start(const struct pst_host *host, const struct sql_driver *driver, struct s
 	s->host = host;
 	s->driver = driver;
 	s->db = db;
+	s->has_own_leases = has_own_leases(texts, driver);
 	for (i = 0; i < SQL_IDS; i++) {
 		const char *text = query_text(texts, i);
 

@@ -18,6 +18,20 @@
 
 /* ---- config check ---- */
 
+/* Giving back what nobody has changes nothing, and shows whether leases can be kept. A backend that gives
+ * none may serve master users alone. */
+static int
+probe_leases(const struct ctl *c, const struct pst_auth *auth, struct plugin *p,
+             struct pst_err *err)
+{
+	const struct pst_auth_lease none = { .maildrop = { "", 0 } };
+
+	if (c->settings.mail.locks != LOCKS_LEASE || auth->lease_end == NULL ||
+	    auth->lease_end(plugin_self(p), &none, 1, err) == 0 || err->kind == PST_E_PERM)
+		return 0;
+	return -1;
+}
+
 static int
 probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
 {
@@ -26,7 +40,9 @@ probe(struct ctl *c, struct plugin *p, const char *prefix, struct pst_err *err)
 	plugin_configure(p, prefix, &c->texts, &c->problems);
 	if (plugin_start(p, "ctl", err) != 0)
 		return -1;
-	return auth->probe == NULL ? 0 : auth->probe(plugin_self(p), err);
+	if (auth->probe != NULL && auth->probe(plugin_self(p), err) != 0)
+		return -1;
+	return probe_leases(c, auth, p, err);
 }
 
 /* The text that a plugin's words are about: they begin with the names of settings, "lookup_query: read:

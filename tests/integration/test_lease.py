@@ -101,6 +101,23 @@ class Lease(bed.BedCase):
         self.assertEqual(len(self.bed.names(user)), 1)
         self.assertEqual(self.row(user)[0], "there")
 
+    def test_config_check_misses_the_table_where_leases_are_given(self):
+        check = ("config", "check", "--connect")
+        self.assertEqual(self.bed.ctl(*check).returncode, 0)
+        self.bed.postgres.sql("ALTER TABLE leases RENAME TO elsewhere")
+        try:
+            run = self.bed.ctl(*check)
+            kernel = self.bed.ctl("-s", "mail.locks=kernel", *check)
+            own = self.bed.ctl("-s", "mail.locks=kernel", "-s",
+                               "auth.pgsql.lease_query=UPDATE leases SET taker = :taker", *check)
+        finally:
+            self.bed.postgres.sql("ALTER TABLE elsewhere RENAME TO leases")
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertIn("auth.pgsql: lease_end_query: ", run.stderr)
+        self.assertEqual(kernel.returncode, 0, kernel.stderr)
+        self.assertEqual(own.returncode, 1, own.stderr)
+        self.assertIn("lease_query: ", own.stderr)
+
     def test_without_the_database_sessions_end_before_their_leases(self):
         self.bed.allow("lease.lost", "lease.away", "lease.broken")
         user, other = self.user(6), self.user(7)
