@@ -33,7 +33,9 @@ CONFIGURE = {
 UNDER_SANITIZERS = ["octets", "protocol", "tls", "auth", "maildrop", "processes", "ctl",
                     "index", "run_as_user", "reload", "limits", "concurrency", "clients",
                     "changes", "chain", "checkpassword", "mechanisms", "notes", "oauth2", "passwdfile",
-                    "pgsql", "schemes", "contract", "sql_accounts"]
+                    "pgsql", "schemes", "contract", "sql_accounts", "mbox", "uidl", "undo", "history",
+                    "expire", "utf8", "ctl_maildrop", "migrate_ctl", "migration", "way_back",
+                    "shared_use", "takeover", "lease"]
 LEAKS = ["auth.Passwords", "protocol.Protocol.test_06_15_odd_lines_before_login",
          "protocol.Protocol.test_06_29_a_thousand_commands_in_one_segment_or_one_octet_at_a_time",
          "tls.Versions", "tls.Tickets"]

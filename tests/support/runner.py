@@ -14,8 +14,9 @@ TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 FILE_SECONDS = int(os.environ.get("POSTERN_TEST_FILE_SECONDS", "420"))  # longer is a hang
 
 # The longest first, so that none of them runs alone at the end.
-LONG = ("polls", "rogue", "limits", "protocol", "schemes", "passwdfile", "pam", "changes",
-        "concurrency", "notes", "pgsql_away", "mechanisms")
+LONG = ("takeover", "polls", "sql_accounts", "rogue", "mbox", "limits", "protocol", "schemes",
+        "migrate_ctl", "lease", "pgsql_away", "concurrency", "passwdfile", "pam", "changes", "notes",
+        "way_back", "mechanisms")
 
 Result = collections.namedtuple("Result", "test status seconds text")
 
