@@ -23,8 +23,9 @@
 
 #include "base/buf.h"
 
-/* The number of these rules: one more with each change of what they give. At most 255. */
-#define POP3_SURROGATE_RULES 1u
+/* The number of these rules: one more with each change of what they give, or when pop3_survey tells something
+ * new. At most 255. */
+#define POP3_SURROGATE_RULES 2u
 
 #define POP3_SURROGATE_MAX                                                                         \
 	((size_t)64 << 20) /* octets; a header of POP3_HEAD_MAX may need so many */

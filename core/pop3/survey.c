@@ -3,6 +3,8 @@
  * more than to be counted. */
 #include "pop3/survey.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "pop3/body.h"
 #include "pop3/stored.h"
@@ -78,15 +80,42 @@ pop3_head_clear(struct pop3_head *h)
 	h->stored = 0;
 }
 
-/* Whether the message's first octets say that its header must be looked at. */
+/* Whether the message's first octets say that its header must be looked at. header: pop3_header_octets of
+ * them. */
 static bool
-is_suspicious(struct pst_str begin, bool is_all)
+is_suspicious(struct pst_str begin, size_t header, bool is_all)
 {
-	struct pst_str head = { begin.p, pop3_header_octets(begin) };
-
-	if (head.n == 0)
+	if (header == 0)
 		return !is_all || pop3_has_8bit(begin);
-	return pop3_has_8bit(head);
+	return pop3_has_8bit((struct pst_str){ begin.p, header });
+}
+
+/* Where a search for the empty line is: the line so far. The same rule as pop3_header_octets, for a message
+ * of any size in pieces of any size. */
+enum line_so_far { LINE_EMPTY, LINE_CR, LINE_TEXT };
+
+/* Whether one of the lines that end in s is empty. */
+static bool
+has_empty_line(enum line_so_far *line, struct pst_str s)
+{
+	const char *p = s.p, *const end = s.p + s.n;
+
+	while (p < end) {
+		const char *lf = memchr(p, '\n', (size_t)(end - p));
+		const size_t n = (size_t)((lf != NULL ? lf : end) - p);
+
+		if (n == 1 && *p == '\r' && *line == LINE_EMPTY)
+			*line = LINE_CR;
+		else if (n > 0)
+			*line = LINE_TEXT;
+		if (lf == NULL)
+			return false;
+		if (*line != LINE_TEXT)
+			return true;
+		*line = LINE_EMPTY;
+		p = lf + 1;
+	}
+	return false;
 }
 
 static int
@@ -105,7 +134,8 @@ int
 pop3_survey_in(const struct pst_body *body, char *room, size_t octets, struct pst_measured *out,
                struct pst_err *err)
 {
-	bool is_looked_at = false;
+	bool is_looked_at = false, has_header_end = false;
+	enum line_so_far line = LINE_EMPTY;
 	struct pop3_size size;
 	uint64_t at = 0;
 	int rc = 0;
@@ -122,14 +152,21 @@ pop3_survey_in(const struct pst_body *body, char *room, size_t octets, struct ps
 		rc = read_all(body, at, room, piece.n, err);
 		if (rc != 0)
 			break;
-		if (at == 0)
-			is_looked_at = is_suspicious(piece, piece.n == body->length);
+		if (at == 0) {
+			size_t header = pop3_header_octets(piece);
+
+			has_header_end = header > 0;
+			is_looked_at = is_suspicious(piece, header, piece.n == body->length);
+		}
+		if (!has_header_end)
+			has_header_end = has_empty_line(&line, piece);
 		pop3_size_feed(&size, piece);
 		at += piece.n;
 	}
 	out->size_octets = pop3_size_end(&size);
 	/* Any line end that is not CRLF, and a missing last one, adds octets on the wire. */
 	out->crlf = body->length > 0 && out->size_octets == body->length;
+	out->has_no_header_end = !has_header_end;
 	if (rc == 0 && is_looked_at)
 		rc = add_surrogate(body, out, err);
 	return rc;

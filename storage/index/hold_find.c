@@ -193,7 +193,7 @@ read_record(struct pst_str line, struct hold_record *r)
 	    !pst_str_u64(escape_next(&line), &r->stored_octets) ||
 	    !pst_str_u64(escape_next(&line), &r->surrogate_octets) ||
 	    !pst_str_u64(escape_next(&line), &rules) || rules > UINT8_MAX ||
-	    !pst_str_u64(escape_next(&line), &flags) || flags > UINT8_MAX)
+	    !pst_str_u64(escape_next(&line), &flags) || flags > UINT16_MAX)
 		return false;
 	r->surrogate_rules = (unsigned)rules;
 	r->flags = (unsigned)flags;

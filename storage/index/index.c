@@ -51,7 +51,8 @@ enum {
 	AT_UIDL_OCTETS = 28,
 	AT_FLAGS = 29,
 	AT_SURROGATE_RULES = 30,
-	RECORD_OCTETS = 32, /* one octet is free */
+	AT_MORE_FLAGS = 31, /* those from 256 on */
+	RECORD_OCTETS = 32,
 };
 
 #define SURROGATE_OCTETS 8 /* behind the name, where there is one */
@@ -120,7 +121,7 @@ index_at(const struct index *ix, uint32_t i, struct index_message *out)
 	out->name = (struct pst_str){ ix->strings + get32(r + AT_NAME), get16(r + AT_NAME_OCTETS) };
 	out->identity = (struct pst_str){ out->name.p, get16(r + AT_IDENTITY_OCTETS) };
 	out->uidl = (struct pst_str){ ix->strings + get32(r + AT_UIDL), r[AT_UIDL_OCTETS] };
-	out->flags = r[AT_FLAGS];
+	out->flags = r[AT_FLAGS] | (unsigned)r[AT_MORE_FLAGS] << 8;
 	out->print = ix->prints.p == NULL
 	                     ? 0
 	                     : index_get64((const uint8_t *)ix->prints.p + (size_t)i * 8);
@@ -422,6 +423,7 @@ index_add(struct index_builder *b, const struct index_message *m, int64_t missed
 	put16(r + AT_IDENTITY_OCTETS, m->identity.n);
 	r[AT_UIDL_OCTETS] = (uint8_t)m->uidl.n; /* <= INDEX_UIDL_MAX */
 	r[AT_FLAGS] = (uint8_t)flags;           /* those of index.h, no more */
+	r[AT_MORE_FLAGS] = (uint8_t)(flags >> 8);
 	r[AT_SURROGATE_RULES] = m->surrogate_rules;
 	if (b->added >= ix->listed)
 		put64(base + (ix->missed - base) + (size_t)(b->added - ix->listed) * 8,

@@ -63,14 +63,15 @@ struct index_head {
 	uint32_t uid_validity, next_uid; /* numbers that were given; 0: none */
 };
 
-#define INDEX_PLACE_MASK 1u /* in which of the places it lies */
-#define INDEX_CRLF 2u       /* only CRLF line ends, and ends with one */
-#define INDEX_TWIN 4u       /* another file has the same identity */
-#define INDEX_UNMEASURED 8u /* the octets are not to be believed: read it again */
-#define INDEX_GAPS 16u      /* of an mbox: some of the stored octets are not shown */
-#define INDEX_LEDGER 32u    /* its UIDL is in the ledger */
-#define INDEX_SURROGATE 64u /* has surrogate_octets; set by index_add */
-#define INDEX_OWED 128u     /* the old server's list is still to be told of it */
+#define INDEX_PLACE_MASK 1u      /* in which of the places it lies */
+#define INDEX_CRLF 2u            /* only CRLF line ends, and ends with one */
+#define INDEX_TWIN 4u            /* another file has the same identity */
+#define INDEX_UNMEASURED 8u      /* the octets are not to be believed: read it again */
+#define INDEX_GAPS 16u           /* of an mbox: some of the stored octets are not shown */
+#define INDEX_LEDGER 32u         /* its UIDL is in the ledger */
+#define INDEX_SURROGATE 64u      /* has surrogate_octets; set by index_add */
+#define INDEX_OWED 128u          /* the old server's list is still to be told of it */
+#define INDEX_NO_HEADER_END 256u /* as in struct pst_message; believed only with surrogate_rules */
 
 /* One message, decoded. The strings are borrowed from the index. */
 struct index_message {
@@ -82,7 +83,7 @@ struct index_message {
 	unsigned flags;
 	uint64_t print;            /* of its octets: index_print; 0: not known, or not loaded */
 	uint64_t surrogate_octets; /* as in struct pst_message; 0: none */
-	uint8_t surrogate_rules;   /* that they were counted by; 0: never, by an older program */
+	uint8_t surrogate_rules;   /* that it was surveyed by; 0: never, by an older program */
 };
 
 struct index {

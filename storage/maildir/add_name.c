@@ -176,6 +176,7 @@ add_describe(const struct addition *a, uint32_t i, struct index_message *m)
 		.name = add_name(a, i),
 		.identity = add_base(a, i),
 		.uidl = a->msgs[i].uidl,
-		.flags = c->place | (c->measured.crlf ? INDEX_CRLF : 0),
+		.flags = c->place | (c->measured.crlf ? INDEX_CRLF : 0) |
+		         (c->measured.has_no_header_end ? INDEX_NO_HEADER_END : 0),
 	};
 }

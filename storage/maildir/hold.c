@@ -37,7 +37,8 @@ add_records(const struct pst_maildrop *d, const uint32_t *idx, uint32_t n, struc
 		r.stored_octets = m.stored_octets;
 		r.surrogate_octets = m.surrogate_octets;
 		r.surrogate_rules = m.surrogate_rules;
-		r.flags = m.flags & (INDEX_PLACE_MASK | INDEX_CRLF | INDEX_UNMEASURED);
+		r.flags = m.flags &
+		          (INDEX_PLACE_MASK | INDEX_CRLF | INDEX_NO_HEADER_END | INDEX_UNMEASURED);
 		if (drop_bit(d->stale, idx[i]))
 			r.flags |= INDEX_UNMEASURED;
 		r.uidl = m.uidl;

@@ -181,7 +181,8 @@ describe(const struct back *b, const struct comer *c, struct index_message *m)
 		.surrogate_rules = (uint8_t)r->surrogate_rules,
 		.name = name_of(b, c),
 		.uidl = r->uidl,
-		.flags = (r->flags & (INDEX_CRLF | INDEX_UNMEASURED)) | c->place,
+		.flags = (r->flags & (INDEX_CRLF | INDEX_NO_HEADER_END | INDEX_UNMEASURED)) |
+		         c->place,
 	};
 	m->identity = maildir_base(m->name);
 }

@@ -425,7 +425,8 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 
 	if (id < s->known_count) {
 		index_at(s->known, id, m);
-		flags = m->flags & (INDEX_CRLF | INDEX_UNMEASURED | INDEX_LEDGER);
+		flags = m->flags &
+		        (INDEX_CRLF | INDEX_NO_HEADER_END | INDEX_UNMEASURED | INDEX_LEDGER);
 		flags |= s->marks[id].is_recorded ? INDEX_LEDGER : 0;
 		flags |= is_twin(l, id, m->flags) ? INDEX_TWIN : 0;
 	} else {
@@ -445,7 +446,8 @@ describe(const struct listing *l, uint32_t id, struct index_message *m,
 		m->surrogate_octets = f->surrogate_octets;
 		m->surrogate_rules = (uint8_t)s->self->host->surrogate_rules;
 		m->print = f->print;
-		flags |= (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0);
+		flags |= (f->is_crlf ? INDEX_CRLF : 0) | (f->is_twin ? INDEX_TWIN : 0) |
+		         (f->has_no_header_end ? INDEX_NO_HEADER_END : 0);
 	}
 	m->name = name;
 	m->identity = maildir_base(name);

@@ -103,6 +103,7 @@ measure_fd(const struct scan *s, int fd, struct pst_str name, char *room, struct
 	f->wire_octets = measured.size_octets;
 	f->surrogate_octets = measured.surrogate_octets;
 	f->is_crlf = measured.crlf;
+	f->has_no_header_end = measured.has_no_header_end;
 	note_lie(t, name, f->stored_octets, f->wire_octets);
 	return FRESH_MEASURED;
 }

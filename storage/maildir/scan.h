@@ -89,7 +89,7 @@ struct scan_fresh {
 	uint32_t known; /* measured again: which; else SCAN_NONE */
 	uint8_t round;
 	uint8_t state; /* enum scan_state */
-	bool is_twin, is_crlf;
+	bool is_twin, is_crlf, has_no_header_end;
 	uint8_t own_octets;
 	uint32_t own; /* what it says itself of its UIDL: its place in scan->text */
 	uint64_t ino;

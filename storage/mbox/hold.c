@@ -85,7 +85,7 @@ keep_one(const struct pst_maildrop *d, int fd, const struct index *ix, uint32_t 
 	mbox_encode(&m, &im, name);
 	r.wire_octets = im.wire_octets;
 	r.stored_octets = im.stored_octets;
-	r.flags = im.flags & (INDEX_CRLF | INDEX_GAPS);
+	r.flags = im.flags & (INDEX_CRLF | INDEX_GAPS | INDEX_NO_HEADER_END);
 	r.name = im.name;
 	if (hold_add(b, &r, err) != 0)
 		return -1;

@@ -293,7 +293,8 @@ make_known(const struct back *b, const uint32_t *order, struct index *out, struc
 					.surrogate_octets = r->surrogate_octets,
 					.surrogate_rules = (uint8_t)r->surrogate_rules,
 					.uidl = r->uidl,
-					.flags = r->flags & (INDEX_CRLF | INDEX_GAPS),
+					.flags = r->flags &
+					         (INDEX_CRLF | INDEX_GAPS | INDEX_NO_HEADER_END),
 				};
 				im.name.p = b->comers[node - b->now.listed].name;
 				im.name.n = MBOX_NAME;

@@ -216,8 +216,10 @@ mbox_header_settle(struct mbox_header *h, uint64_t content)
 	h->gap_count = 1;
 	h->gaps[0] = (struct pst_gap){ 0, h->mark_end };
 	h->hidden_octets = h->mark_end;
-	if (h->header_octets > content)
+	if (h->header_octets > content) { /* its empty line is the one after the message */
 		h->header_octets = (size_t)content;
+		h->is_complete = false;
+	}
 	h->is_internal = false;
 	h->status = h->marked_status;
 	h->x_uid = h->x_uidl = h->x_imapbase = none;

@@ -382,11 +382,11 @@ describe(const struct mbox_scan *s, struct walk *w, uint64_t at, struct mbox_mes
 	mbox_identify(s->host, w->essence, n, m->wire, m->identity);
 }
 
-/* Whether the message has a surrogate: only one with octets beyond ASCII in its header, which is rare,
- * is read again for that. */
+/* Whether the message has a surrogate, and whether its header has an end: only one with octets beyond ASCII
+ * in its header, or without an empty line, which is rare, is read again for that. */
 static int
-find_surrogate(const struct mbox_scan *s, const struct reader *r, const struct walk *w,
-               struct mbox_message *m)
+survey_header(const struct mbox_scan *s, const struct reader *r, const struct walk *w,
+              struct mbox_message *m)
 {
 	const struct mbox_header *h = &w->header;
 	const struct pst_body body = {
@@ -404,6 +404,7 @@ find_surrogate(const struct mbox_scan *s, const struct reader *r, const struct w
 	if ((!h->is_complete || i < n) && s->host->survey(&body, &measured, r->err) != 0)
 		return -1;
 	m->surrogate = measured.surrogate_octets;
+	m->has_no_header_end = measured.has_no_header_end;
 	m->surrogate_rules = (uint8_t)s->host->surrogate_rules;
 	return 0;
 }
@@ -456,7 +457,7 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	if (rc != 0)
 		return -1;
 	describe(s, w, at, m);
-	if (find_surrogate(s, r, w, m) != 0)
+	if (survey_header(s, r, w, m) != 0)
 		return -1;
 	if (!w->header.is_internal)
 		s->count++;

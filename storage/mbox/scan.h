@@ -30,7 +30,8 @@ struct mbox_message {
 	uint16_t from;      /* octets of the From_ line */
 	bool has_gaps;      /* hidden headers */
 	bool is_crlf;       /* only CRLF line ends, and ends with one */
-	uint8_t surrogate_rules;
+	bool has_no_header_end;
+	uint8_t surrogate_rules; /* that the two were found by */
 	char identity[MBOX_IDENTITY];
 	uint8_t own_uidl_octets; /* what its headers name as its UIDL */
 	char own_uidl[MBOX_UIDL_ROOM];

@@ -61,6 +61,7 @@ mbox_decode(const struct index_message *im, struct mbox_message *m)
 	m->surrogate_rules = im->surrogate_rules;
 	m->has_gaps = (im->flags & INDEX_GAPS) != 0;
 	m->is_crlf = (im->flags & INDEX_CRLF) != 0;
+	m->has_no_header_end = (im->flags & INDEX_NO_HEADER_END) != 0;
 	memcpy(m->identity, im->identity.p, MBOX_IDENTITY);
 }
 
@@ -94,7 +95,8 @@ mbox_encode(const struct mbox_message *m, struct index_message *im, char name[MB
 	im->surrogate_rules = m->surrogate_rules;
 	im->stored_octets = m->content;
 	im->flags &= INDEX_LEDGER;
-	im->flags |= (m->has_gaps ? INDEX_GAPS : 0) | (m->is_crlf ? INDEX_CRLF : 0);
+	im->flags |= (m->has_gaps ? INDEX_GAPS : 0) | (m->is_crlf ? INDEX_CRLF : 0) |
+	             (m->has_no_header_end ? INDEX_NO_HEADER_END : 0);
 }
 
 /* Messages one behind the other, and none past the end of the file. */

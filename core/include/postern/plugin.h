@@ -103,12 +103,13 @@ struct pst_host {
 	/* MD5 of the data: no protection, but what other programs name things by. */
 	void (*md5)(const void *data, size_t n, uint8_t out[16]);
 
-	/* For storage: measure, and whether the message has a surrogate. Of body, fd, offset, length and
+	/* For storage: measure, and the rest of struct pst_measured. Of body, fd, offset, length and
 	 * gaps count. Reads it; may block. -1 with err where it could not be read. */
 	int (*survey)(const struct pst_body *body, struct pst_measured *out, struct pst_err *err);
 
-	/* 1 to 255: the rules by which this server makes surrogates. Where surrogate_octets are
-	 * remembered so is this; those that were counted by other rules are not right any more. */
+	/* 1 to 255: the rules by which this server makes surrogates, and looks for the rest of struct
+	 * pst_measured. Where surrogate_octets and has_no_header_end are remembered so is this; those that
+	 * were found by other rules are not right any more. */
 	uint32_t surrogate_rules;
 
 	/* survey, through a room of so many octets, not 0: a message that is not longer lies there

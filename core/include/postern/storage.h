@@ -45,12 +45,15 @@ struct pst_message {
 	/* For a message with UTF-8 in its header: size_octets for a client that did not say UTF8, which
 	 * is sent a surrogate (RFC 6856 section 5). 0: every client is sent the same. */
 	uint64_t surrogate_octets;
+	/* No empty line ends its header: it has a header alone, or nothing. As survey tells it. */
+	bool has_no_header_end;
 };
 
 /* What reading a message tells of it: see pst_host.survey. */
 struct pst_measured {
 	uint64_t size_octets, surrogate_octets; /* as in struct pst_message */
 	bool crlf;                              /* as in struct pst_body */
+	bool has_no_header_end;                 /* as in struct pst_message */
 };
 
 /* Octets of the file that are not the message's: from at (counted from the body's offset) on. */

@@ -273,6 +273,65 @@ test_survey_of_long_headers(void **state)
 	}
 }
 
+/* By the rule of pop3_header_octets, wherever the pieces of a message end. */
+static void
+test_survey_tells_whether_the_header_has_an_end(void **state)
+{
+	static const char likely[] = "\n\n\n\r\r\ra \0\xc3\xbc";
+	char text[24], room[24];
+	struct pst_measured m;
+	unsigned long round;
+	size_t i, n, step;
+	unsigned seed = 5, without = 0;
+	struct pst_err err;
+
+	(void)state;
+	for (round = 0; round < 3000; round++) {
+		struct pst_body body = { .offset = 0 };
+
+		n = round % sizeof(text);
+		for (i = 0; i < n; i++) {
+			seed = seed * 1103515245u + 12345u;
+			text[i] = likely[(seed >> 16) % (sizeof(likely) - 1)];
+		}
+		body.fd = store(text, n);
+		body.length = n;
+		for (step = 1; step <= sizeof(room); step += 1 + step / 3) {
+			assert_int_equal(pop3_survey_in(&body, room, step, &m, &err), 0);
+			assert_int_equal(m.has_no_header_end,
+			                 pop3_header_octets((struct pst_str){ text, n }) == 0);
+		}
+		without += m.has_no_header_end;
+		close(body.fd);
+	}
+	assert_in_range(without, 300, 2700); /* of both kinds enough */
+}
+
+/* The empty line may come, or not, behind all that a surrogate is made of. */
+static void
+test_survey_looks_for_the_header_end_in_all_of_a_large_message(void **state)
+{
+	const size_t n = 2 * POP3_HEAD_MAX;
+	char *text = malloc(n + 1);
+	struct pst_measured m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		text[i] = i % 64 == 63 ? '\n' : 'x';
+	text[n] = '\0';
+	survey(text, NULL, 0, 0, &m);
+	assert_true(m.has_no_header_end);
+	text[n - 2] = '\n';
+	survey(text, NULL, 0, 0, &m);
+	assert_false(m.has_no_header_end);
+	text[n - 3] = '\n';
+	text[n - 2] = '\r';
+	survey(text, NULL, 0, 0, &m);
+	assert_false(m.has_no_header_end);
+	free(text);
+}
+
 static void
 test_survey_of_a_cut_file_fails(void **state)
 {
@@ -302,6 +361,8 @@ main(void)
 		cmocka_unit_test(test_header_ends_at_the_first_empty_line),
 		cmocka_unit_test(test_survey_counts_both_forms),
 		cmocka_unit_test(test_survey_of_long_headers),
+		cmocka_unit_test(test_survey_tells_whether_the_header_has_an_end),
+		cmocka_unit_test(test_survey_looks_for_the_header_end_in_all_of_a_large_message),
 		cmocka_unit_test(test_survey_of_a_cut_file_fails),
 	};
 

@@ -276,7 +276,7 @@ kit_open(struct kit *k)
 struct pst_message
 kit_message(const struct pst_maildrop *d, uint32_t idx)
 {
-	struct pst_message m;
+	struct pst_message m = { .size_octets = 0 };
 
 	drop_message(d, idx, &m);
 	return m;
@@ -321,6 +321,8 @@ kit_fetch(struct pst_maildrop *d, uint32_t idx, size_t *n_out, struct pst_err *e
 	n += pop3_body_end(&b, wire + n);
 	pst_assert(!body.crlf || b.octets == body.length);
 	pst_assert(b.octets == kit_message(d, idx).size_octets);
+	pst_assert(kit_message(d, idx).has_no_header_end ==
+	           (pop3_header_octets((struct pst_str){ stored, body.length }) == 0));
 	free(stored);
 	*n_out = n;
 	return wire;

@@ -211,7 +211,7 @@ read_body(const struct pst_body *b)
 char *
 mboxkit_fetch(struct pst_maildrop *d, uint32_t idx, size_t *n_out, struct pst_err *err)
 {
-	struct pst_message m;
+	struct pst_message m = { .size_octets = 0 };
 	struct pst_body body;
 	struct pop3_size size;
 	char *stored, *wire;
@@ -225,6 +225,8 @@ mboxkit_fetch(struct pst_maildrop *d, uint32_t idx, size_t *n_out, struct pst_er
 	pop3_size_feed(&size, (struct pst_str){ stored, body.length });
 	pst_assert(pop3_size_end(&size) == m.size_octets);
 	pst_assert(!body.crlf || body.length == m.size_octets);
+	pst_assert(m.has_no_header_end ==
+	           (pop3_header_octets((struct pst_str){ stored, body.length }) == 0));
 	wire = calloc(1, m.size_octets + 1);
 	for (i = 0; i < body.length; i++) {
 		if (stored[i] == '\n' && (i == 0 || stored[i - 1] != '\r'))

@@ -219,7 +219,7 @@ struct fact {
 	char uidl[PST_UIDL_MAX + 1];
 	uint64_t size;
 	int64_t received_s;
-	bool is_seen;
+	bool is_seen, has_no_header_end;
 	struct octets_digest octets;
 };
 
@@ -247,6 +247,7 @@ take_facts(const struct side *s, const char *path, struct fact *out)
 		s->storage->message(d, i, &m);
 		(void)snprintf(out[i].uidl, sizeof(out[i].uidl), "%.*s", PST_ARG(m.uidl));
 		out[i].size = m.size_octets;
+		out[i].has_no_header_end = m.has_no_header_end;
 		if (s->storage->received(d, i, &out[i].received_s, &err) != 0 ||
 		    s->storage->envelope(d, i, &e, &err) != 0 ||
 		    wirebody_digest(s->storage, d, i, &out[i].octets, &err) != 0)
@@ -269,6 +270,9 @@ same_facts(const struct fact *a, const struct fact *b, uint32_t n, const char *w
 			fail_msg("%s: message %u: UIDL %s, not %s", what, i, b[i].uidl, a[i].uidl);
 		if (a[i].size != b[i].size || memcmp(a[i].octets.exact, b[i].octets.exact, 32) != 0)
 			fail_msg("%s: message %u (%s): other octets", what, i, a[i].uidl);
+		if (a[i].has_no_header_end != b[i].has_no_header_end)
+			fail_msg("%s: message %u (%s): other end of its header", what, i,
+			         a[i].uidl);
 		if (a[i].received_s != b[i].received_s || a[i].is_seen != b[i].is_seen)
 			fail_msg("%s: message %u: other time or flag", what, i);
 	}

@@ -43,7 +43,15 @@ static const struct index_message samples[] = {
 	  UINT64_MAX,
 	  UINT64_C(12000000099),
 	  255 },
-	{ 7, 7, PST_LIT("x"), { NULL, 1 }, { NULL, 0 }, INDEX_UNMEASURED, 0, 0, 1 },
+	{ 7,
+	  7,
+	  PST_LIT("x"),
+	  { NULL, 1 },
+	  { NULL, 0 },
+	  INDEX_UNMEASURED | INDEX_NO_HEADER_END,
+	  0,
+	  0,
+	  1 },
 };
 #define SAMPLES 4
 

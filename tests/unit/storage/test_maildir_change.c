@@ -359,6 +359,46 @@ test_messages_of_an_older_program_are_surveyed_once(void **state)
 	drop_close(d);
 }
 
+static void
+assert_ends(const struct pst_maildrop *d, const char *want)
+{
+	uint32_t i;
+
+	assert_int_equal(drop_count(d), strlen(want));
+	for (i = 0; want[i] != '\0'; i++)
+		assert_int_equal(kit_message(d, i).has_no_header_end, want[i] == 'n');
+}
+
+/* Told by the index alone, until a server looks for it by other rules. */
+static void
+test_header_without_end_is_remembered(void **state)
+{
+	struct kit *k = *state;
+	struct pst_maildrop *d;
+
+	kit_puts(k, "new", "1.a", "Subject: a\n");
+	kit_puts(k, "new", "2.b", "Subject: b\n\n");
+	kit_puts(k, "cur", "3.c:2,S", "");
+	kit_puts(k, "cur", "4.d:2,S", "Subject: \xc3\xbc");
+	d = kit_open(k);
+	assert_ends(d, "nynn");
+	drop_close(d);
+	k->measured = 0;
+	d = kit_open(k);
+	assert_ends(d, "nynn");
+	drop_close(d);
+	kit_puts(k, "new", "5.e", "\nbody\n");
+	kit_rename(k, "new/1.a", "cur/1.a:2,S");
+	d = kit_open(k);
+	assert_ends(d, "nynny");
+	drop_close(d);
+	assert_int_equal(k->measured, 1);
+	k->host.surrogate_rules++;
+	d = kit_open(k);
+	assert_ends(d, "yyyyy");
+	drop_close(d);
+}
+
 int
 main(void)
 {
@@ -374,6 +414,7 @@ main(void)
 		T(test_folder_whose_time_was_set_back_is_read),
 		T(test_folder_with_a_time_to_come_is_read_each_time),
 		T(test_folder_that_did_not_change_is_not_read),
+		T(test_header_without_end_is_remembered),
 		T(test_messages_of_an_older_program_are_surveyed_once),
 		T(test_move_after_a_partial_look_is_followed),
 	};

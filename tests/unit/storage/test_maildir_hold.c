@@ -247,6 +247,26 @@ test_they_come_back_to_their_places_with_uidls_names_and_times(void **state)
 	assert_int_equal(k->warned, 0);
 }
 
+/* Not by reading them again. */
+static void
+test_what_was_found_of_them_comes_back(void **state)
+{
+	struct kit *k = *state;
+	struct pst_maildrop *d;
+
+	fill(k);
+	hold(k, (const uint32_t[]){ 0, 3, 4 }, 3, AT, "s1");
+	k->measured = 0;
+	assert_int_equal(bring_back(k, &all), 3);
+	d = kit_open(k);
+	assert_int_equal(k->measured, 0);
+	assert_false(kit_message(d, 0).has_no_header_end);
+	assert_true(kit_message(d, 3).has_no_header_end);
+	assert_true(kit_message(d, 4).has_no_header_end);
+	assert_false(kit_message(d, 5).has_no_header_end); /* "\n" */
+	drop_close(d);
+}
+
 static void
 test_all_come_back_from_an_empty_maildrop(void **state)
 {
@@ -686,6 +706,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_held_messages_are_gone_for_clients_and_told_to_admins),
 		TEST(test_they_come_back_to_their_places_with_uidls_names_and_times),
+		TEST(test_what_was_found_of_them_comes_back),
 		TEST(test_all_come_back_from_an_empty_maildrop),
 		TEST(test_removals_one_after_the_other_are_all_undone),
 		TEST(test_some_come_back_by_time_or_by_session),

@@ -96,6 +96,49 @@ test_octets_of_every_kind_of_file(void **state)
 	}
 }
 
+/* What ends a header and what only parts two messages is the mbox's to say; and it is remembered. */
+static void
+test_header_without_end_is_told_and_remembered(void **state)
+{
+	static const struct {
+		const char *file, *ends; /* a letter for each message: n, it has none */
+	} mails[] = {
+		{ FROM "A: 1\n\n" FROM "B: 2\n", "yn" },
+		{ FROM "A: 1\n\n" FROM "B: 2\n\n", "yy" },
+		{ FROM "A: 1\n\n" FROM "B: \xc3\xbc", "yn" },
+		{ FROM "A: \xc3\xbc\n\n" FROM, "yn" },
+		{ FROM "A: 1\n\n" FROM "Status: RO\n", "yn" },
+		{ FROM "A: 1\n\n" FROM "Status: RO\n\n", "yy" },
+		/* added from elsewhere: the empty line behind the first one is not its own */
+		{ FROM "X-Postern-Octets: 5 a\nA: 1\n\n" FROM "X-Postern-Octets: 6 b\nB: 2\n\n\n",
+		  "ny" },
+		{ FROM "X-Postern-Octets: 0 a\n\n" FROM "X-Postern-Octets: 1 b\n\n\n", "ny" },
+	};
+	struct mboxkit *k = *state;
+	size_t i, j, look;
+
+	for (i = 0; i < sizeof(mails) / sizeof(mails[0]); i++) {
+		mboxkit_clear(k);
+		mboxkit_puts(k, mails[i].file);
+		for (look = 0; look < 2; look++) {
+			struct pst_maildrop *d = mboxkit_open(k);
+
+			assert_int_equal(mbox_count(d), strlen(mails[i].ends));
+			for (j = 0; mails[i].ends[j] != '\0'; j++) {
+				struct pst_message m = { .size_octets = 0 };
+				struct pst_err err;
+				size_t n;
+
+				mbox_message_of(d, (uint32_t)j, &m);
+				if (m.has_no_header_end != (mails[i].ends[j] == 'n'))
+					fail_msg("file %zu message %zu look %zu", i, j, look);
+				free(mboxkit_fetch(d, (uint32_t)j, &n, &err)); /* compares */
+			}
+			mbox_close(d);
+		}
+	}
+}
+
 static void
 test_nul_and_eight_bits_are_octets(void **state)
 {
@@ -459,6 +502,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, mboxkit_set_up, mboxkit_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_octets_of_every_kind_of_file),
+		TEST(test_header_without_end_is_told_and_remembered),
 		TEST(test_nul_and_eight_bits_are_octets),
 		TEST(test_octets_around_the_ends_of_buffers),
 		TEST(test_what_is_no_mbox_is_refused),
