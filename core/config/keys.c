@@ -287,6 +287,10 @@ static const struct pst_conf_key mail_keys[] = {
 	{ "hide_nuls", PST_CONF_BOOL(struct mail_settings, hide_nuls), "false", 0, 0, NULL,
 	  "Whether NUL octets in messages are sent as octets 0x80: Outlook hangs on them. Sizes stay "
 	  "what they are, and so does the stored message." },
+	{ "end_headers", PST_CONF_BOOL(struct mail_settings, end_headers), "false", 0, 0, NULL,
+	  "Whether a message that is a header alone, without the empty line that ends it, is sent with "
+	  "one more empty line: old Outlook Express and Netscape hang without it. The sizes that "
+	  "clients are told count its two octets; the stored message stays what it is." },
 	{ "expire_days", PST_CONF_INT(struct mail_settings, expire_days), "0", 0, 36500, "days",
 	  "How long mail may stay, unless the user's record says otherwise. What is older is removed "
 	  "before a session sees it, once a day at most, and with posternctl maildrop expire; where "

@@ -114,6 +114,7 @@ struct mail_settings {
 	int64_t expire_least;         /* no record counts for less; 0: no bound */
 	int64_t max_listed;           /* 0: all */
 	bool hide_nuls;               /* NUL octets are sent as 0x80 */
+	bool end_headers;             /* a header alone is sent with an empty line behind it */
 	bool last;                    /* the command LAST */
 	int64_t hold_days;            /* 0: what is removed is removed for good */
 	bool mark_seen;

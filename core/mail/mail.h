@@ -32,6 +32,7 @@ struct mail_limits {
 	uint32_t max_bad_commands; /* one after the other */
 	uint32_t max_listed; /* messages of a session, where its account says no fewer; 0: all */
 	bool hides_nuls;     /* NUL octets of messages are sent as 0x80 */
+	bool ends_headers;   /* as in struct maildrop */
 	bool has_last;       /* the command LAST is there */
 	bool prefetch;       /* the next message is read while the client has the one before */
 	int64_t takeover_ms; /* silence after which a session gives way to another; 0: never */

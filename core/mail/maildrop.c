@@ -31,6 +31,10 @@ maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg
 		msg_out->surrogate_octets = 0;
 	else if (msg_out->surrogate_octets != 0)
 		msg_out->size_octets = msg_out->surrogate_octets;
+	if (!d->ends_headers)
+		msg_out->has_no_header_end = false;
+	else if (msg_out->has_no_header_end)
+		msg_out->size_octets += 2; /* CRLF */
 }
 
 void

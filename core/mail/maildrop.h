@@ -39,7 +39,8 @@ struct maildrop {
 	uint64_t *seen;         /* likewise: those that were retrieved */
 	struct pst_str session; /* its id, for those who look for what was removed; borrowed */
 	struct maildrop_closing closing;
-	bool is_raw; /* messages are sent as stored: the client said UTF8, or so it is set */
+	bool is_raw;       /* messages are sent as stored: the client said UTF8, or so it is set */
+	bool ends_headers; /* one that is a header alone is sent with an empty line behind it */
 };
 
 enum maildrop_job_kind { MAILDROP_OPEN = 1, MAILDROP_FETCH, MAILDROP_READ, MAILDROP_CLOSE };
@@ -83,7 +84,8 @@ void maildrop_mark(struct maildrop *d, uint32_t msg); /* is not marked yet */
 void maildrop_unmark_all(struct maildrop *d);
 void maildrop_seen(struct maildrop *d, uint32_t msg); /* it was retrieved */
 
-/* size_octets are those that this client is sent; surrogate_octets are 0 where it gets no surrogate. */
+/* size_octets are those that this client is sent; surrogate_octets are 0 where it gets no surrogate,
+ * has_no_header_end is false where it is sent as it is. */
 void maildrop_message(const struct maildrop *d, uint32_t msg, struct pst_message *msg_out);
 
 /* Frees the marks. The maildrop itself is closed. */

@@ -74,7 +74,7 @@ static void
 finish(struct mail_session *s)
 {
 	struct mail_send *t = &s->send;
-	char end[5];
+	char end[POP3_BODY_END];
 	size_t n = pop3_body_end(&t->tx, end);
 	struct pst_err err;
 	int rc;
@@ -307,6 +307,7 @@ mail_send_start(struct mail_session *s, uint32_t msg, bool is_top, uint64_t line
 		pop3_body_top(&t->tx, lines);
 	else
 		pop3_body_retr(&t->tx);
+	t->tx.adds_line = m.has_no_header_end;
 	s->mail->spent += MESSAGE_COSTS;
 	job = mail_ahead_take(s, is_top ? 0 : msg);
 	if (job != NULL) {

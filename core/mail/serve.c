@@ -178,6 +178,7 @@ open_loop(struct server *sv)
 		.max_bad_commands = (uint32_t)set->max_bad_commands,
 		.max_listed = (uint32_t)set->max_listed,
 		.hides_nuls = set->hide_nuls,
+		.ends_headers = set->end_headers,
 		.has_last = set->last,
 		.prefetch = set->prefetch,
 		.takeover_ms = set->takeover ? set->takeover_after : 0,

@@ -422,6 +422,7 @@ new_session(struct mail *m, const struct mail_start *how)
 	s->is_read_only = how->read_only;
 	s->is_tls = how->is_tls;
 	s->drop.is_raw = how->utf8 || m->has_no_surrogates;
+	s->drop.ends_headers = m->limits.ends_headers;
 	s->offered = how->offered;
 	s->language = how->language;
 	s->phase = MAIL_OPENING;

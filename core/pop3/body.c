@@ -183,16 +183,20 @@ pop3_body_feed(struct pop3_body *b, struct pst_str *in, char *out, size_t cap)
 }
 
 size_t
-pop3_body_end(struct pop3_body *b, char out[5])
+pop3_body_end(struct pop3_body *b, char out[POP3_BODY_END])
 {
 	size_t n = 0;
 
 	if (b->state != AT_LINE_START) {
 		memcpy(out, "\r\n", 2);
 		n = 2;
-		b->octets += 2;
 		b->state = AT_LINE_START;
 	}
+	if (b->adds_line) {
+		memcpy(out + n, "\r\n", 2);
+		n += 2;
+	}
+	b->octets += n;
 	memcpy(out + n, ".\r\n", 3);
 	return n + 3;
 }

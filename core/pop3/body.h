@@ -25,6 +25,7 @@ struct pop3_body {
 	bool in_header;      /* private: before the blank line */
 	bool line_has_text;  /* private */
 	bool done;           /* TOP has all it wants: feed no more, call pop3_body_end */
+	bool adds_line; /* set it after retr or top: an empty line is sent behind the message */
 };
 
 void pop3_body_retr(struct pop3_body *b);
@@ -36,8 +37,10 @@ void pop3_body_top(struct pop3_body *b, uint64_t lines);
  * in->n it takes all. */
 size_t pop3_body_feed(struct pop3_body *b, struct pst_str *in, char *out, size_t cap);
 
-/* The missing line end, and ".CRLF". At most 5 octets. */
-size_t pop3_body_end(struct pop3_body *b, char out[5]);
+#define POP3_BODY_END 7u
+
+/* The missing line end, the line that is added, and ".CRLF". Returns octets written. */
+size_t pop3_body_end(struct pop3_body *b, char out[POP3_BODY_END]);
 
 /* Octets on the wire of stored text fed in pieces, by the same rules: what LIST says. */
 struct pop3_size {

@@ -162,6 +162,129 @@ class Octets(BedCase):
                 client.quit()
 
 
+class HeadersAlone(BedCase):
+    """Messages without an empty line among the others, and what mail.end_headers makes of them."""
+    odd = {
+        "utf8-alone": "Subject: Grüße\n".encode(),
+        "utf8-alone-crlf": "Subject: Grüße\r\nX: y\r\n".encode(),
+        "utf8-alone-no-end": "Subject: Grüße".encode(),
+        "utf8-no-field": "Grüße\nund mehr".encode(),
+        "utf8-ended": "Subject: Grüße\n\n".encode(),
+        "cr-at-end": b"Subject: a\r\n\r",
+        "large-alone": b"X: y\n" * 60_000,
+        "large-utf8-alone": "X: ä\n".encode() * 20_000,
+    }
+    messages = {**zoo.messages(), **odd}
+
+    def fill(self, user):
+        for octets in self.messages.values():
+            self.bed.deliver(octets, user)
+
+    def client(self, user, utf8):
+        client = self.bed.connect()
+        if utf8:
+            client.ok("UTF8")
+        client.login(user, self.bed.password)
+        return client
+
+    def received(self, user, utf8):
+        """Each message, as the size that LIST says, RETR and TOP agree on."""
+        got = []
+        with self.client(user, utf8) as client:
+            sizes = [int(line.split(" ")[1]) for line in client.lines("LIST")]
+            self.assertEqual(client.stat(), (len(sizes), sum(sizes)))
+            for number, size in enumerate(sizes, 1):
+                self.assertEqual(client.ok("LIST %d" % number), b"+OK %d %d" % (number, size))
+                self.assertIn(b" %d " % size, client.ok("RETR %d" % number))
+                sent = client.rest()
+                octets = b"\n".join(line[line.startswith(b"."):] for line in sent.split(b"\n"))
+                octets = octets[:-2]  # what the ending dot's line left
+                self.assertEqual(zoo.stuffed(octets), sent)
+                self.assertEqual(len(octets), size)
+                for lines in (0, 1, 3, 10**9):
+                    self.assertEqual(client.multi("TOP %d %d" % (number, lines)),
+                                     zoo.stuffed(zoo.top(octets, lines)))
+                got.append(octets)
+            client.quit()
+        return got
+
+    def check(self, user, stored):
+        """Measured, then from the index; with UTF8 and without."""
+        for utf8 in (True, False, True):
+            got = self.received(user, utf8)
+            self.assertEqual(len(got), len(stored))
+            for (name, octets), sent in zip(stored.items(), got):
+                with self.subTest(message=name, utf8=utf8):
+                    self.assertEqual(zoo.ended(sent), sent)
+                    if utf8 or octets.isascii():
+                        self.assertEqual(sent, zoo.ended(zoo.wire(octets)))
+                    elif name.startswith("utf8"):
+                        self.assertTrue(sent.split(b"\r\n\r\n")[0].isascii(), sent)
+
+
+class HeadersEnded(HeadersAlone):
+    """No message without an empty line, and the sizes say so."""
+    options = ("--users", "3", "--set", "mail.end_headers=true")
+
+    def test_zoo_in_both_modes(self):
+        self.fill("user1@example.test")
+        self.check("user1@example.test", self.messages)
+
+    def test_dele_counts_the_same_octets(self):
+        user = "user2@example.test"
+        for _ in range(2):
+            self.bed.deliver(b"Subject: a\n", user)
+        with self.bed.login(user) as client:
+            self.assertEqual(client.stat(), (2, 28))
+            client.ok("DELE 1")
+            self.assertEqual(client.stat(), (1, 14))
+            client.ok("RSET")
+            self.assertEqual(client.stat(), (2, 28))
+            client.quit()
+
+    def test_pipeline(self):
+        user = "user3@example.test"
+        self.fill(user)
+        with self.client(user, True) as client:
+            client.send(b"".join(b"RETR %d\r\nTOP %d 0\r\n" % (n, n)
+                                 for n in range(1, len(self.messages) + 1)) + b"QUIT\r\n")
+            for name, octets in self.messages.items():
+                with self.subTest(message=name):
+                    want = zoo.ended(zoo.wire(octets))
+                    self.assertTrue(client.line().startswith(b"+OK"))
+                    self.assertEqual(client.rest(), zoo.stuffed(want))
+                    self.assertTrue(client.line().startswith(b"+OK"))
+                    self.assertEqual(client.rest(), zoo.stuffed(zoo.top(want, 0)))
+            self.assertTrue(client.line().startswith(b"+OK"))
+            client.expect_end()
+
+
+class HeadersEndedMbox(HeadersAlone):
+    """There only the last message of the file can be without an empty line."""
+    options = ("--storage", "mbox", "--users", "1", "--set", "mail.end_headers=true")
+
+    def test_last_message_in_both_modes(self):
+        for octets in (b"Subject: b\n", b"Subject: b", b"", "Subject: ü\n".encode(),
+                       b"X: y\n" * 50_000):
+            with self.subTest(last=octets[:20]):
+                user = "user1@example.test"
+                with open(self.bed.maildrop(user), "wb") as f:
+                    f.write(b"From a@b.example Mon Jan  5 10:00:00 2026\nSubject: a\n\n"
+                            b"From a@b.example Mon Jan  5 10:00:00 2026\nX-UID: 7\n" + octets)
+                self.check(user, {"first": b"Subject: a\n\n", "utf8-last": octets})
+
+
+class HeadersNotEnded(HeadersAlone):
+    """Nobody gets one who did not ask for it."""
+    options = ("--users", "1")
+
+    def test_zoo_is_sent_as_stored(self):
+        self.fill("user1@example.test")
+        for name, octets in zip(self.messages, self.received("user1@example.test", True)):
+            with self.subTest(message=name):
+                self.assertEqual(octets, zoo.wire(self.messages[name]))
+
+
 class Generated(BedCase):
     """Octets at random from the few that matter, so that every pair and triple comes up."""
     options = ("--users", "1")

@@ -30,6 +30,11 @@ def top(stored, lines):
     return b"".join(line + b"\n" for line in whole[:blank + 1 + lines])
 
 
+def ended(octets):
+    """A message on the wire with an empty line that ends its header, also where it has none."""
+    return octets if b"\r" in octets.split(b"\n")[:-1] else octets + b"\r\n"
+
+
 def head(name):
     return HEAD % name.encode()
 

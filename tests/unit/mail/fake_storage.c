@@ -101,6 +101,7 @@ fake_message(const struct pst_maildrop *drop, uint32_t idx, struct pst_message *
 	drop->of->messages++;
 	msg_out->size_octets = m->size_octets;
 	msg_out->uidl = pst_str_c(m->uidl);
+	msg_out->has_no_header_end = m->has_no_header_end;
 }
 
 static void

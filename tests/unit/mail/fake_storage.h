@@ -21,6 +21,7 @@ struct fake_message {
 	bool is_removed;
 	int64_t received_s; /* 0: not known */
 	bool waits;         /* fetch says WAIT on the loop */
+	bool has_no_header_end;
 };
 
 struct fake {

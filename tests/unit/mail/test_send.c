@@ -209,6 +209,76 @@ test_empty_message(void **state)
 	}
 }
 
+/* Header alone, nothing at all, a last line without its end: each gets its empty line where that is set,
+ * and all sizes say so. What has one already is sent as it is. */
+static void
+test_header_alone_is_ended_on_demand_and_counted(void **state)
+{
+	struct harness *h = *state;
+	int waits, ends;
+
+	fake_add(&h->fake, PST_LIT("a: b\n"))->has_no_header_end = true;
+	fake_add(&h->fake, PST_LIT(""))->has_no_header_end = true;
+	fake_add(&h->fake, PST_LIT(".a: b"))->has_no_header_end = true;
+	for (ends = 1; ends >= 0; ends--)
+		for (waits = 1; waits >= 0; waits--) {
+			h->fake.v[3].waits = h->fake.v[4].waits = h->fake.v[5].waits = waits;
+			h->mail.limits.ends_headers = ends;
+			start_slow(h);
+			harness_say(h, "LIST 4", ends ? "+OK 4 8\r\n" : "+OK 4 6\r\n");
+			harness_say(h, "RETR 4",
+			            ends ? "+OK 8 octets\r\na: b\r\n\r\n.\r\n"
+			                 : "+OK 6 octets\r\na: b\r\n.\r\n");
+			harness_say(h, "TOP 4 0",
+			            ends ? "+OK top of message follows\r\na: b\r\n\r\n.\r\n"
+			                 : "+OK top of message follows\r\na: b\r\n.\r\n");
+			harness_say(h, "RETR 5",
+			            ends ? "+OK 2 octets\r\n\r\n.\r\n" : "+OK 0 octets\r\n.\r\n");
+			harness_say(h, "RETR 6",
+			            ends ? "+OK 9 octets\r\n..a: b\r\n\r\n.\r\n"
+			                 : "+OK 7 octets\r\n..a: b\r\n.\r\n");
+			harness_say(h, "TOP 6 9",
+			            ends ? "+OK top of message follows\r\n..a: b\r\n\r\n.\r\n"
+			                 : "+OK top of message follows\r\n..a: b\r\n.\r\n");
+			harness_say(h, "TOP 1 0",
+			            "+OK top of message follows\r\nSubject: one\r\n\r\n.\r\n");
+			harness_say(h, "DELE 1", "+OK message 1 deleted\r\n");
+			harness_say(h, "DELE 2", "+OK message 2 deleted\r\n");
+			harness_say(h, "DELE 3", "+OK message 3 deleted\r\n");
+			harness_say(h, "STAT", ends ? "+OK 3 19\r\n" : "+OK 3 13\r\n");
+			harness_hang_up(h);
+		}
+}
+
+/* The last octets of a reply that the socket took piece by piece. */
+static void
+test_large_header_alone_is_ended_for_a_slow_client(void **state)
+{
+	struct harness *h = *state;
+	const size_t n = 3000000;
+	char *text = malloc(n + 2);
+	struct fake_message *m;
+	char line[64];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		text[i] = i % 70 == 69 ? '\n' : 'x';
+	text[n - 1] = 'x';
+	m = fake_add(&h->fake, (struct pst_str){ text, n });
+	m->has_no_header_end = true;
+	memcpy(text + n, "\n\n", 2); /* as it is sent */
+	h->mail.limits.ends_headers = true;
+	start_slow(h);
+	snprintf(line, sizeof(line), "+OK %llu octets\r\n", (unsigned long long)m->size_octets + 2);
+	harness_send(h, PST_LIT("RETR 4\r\n"), SIZE_MAX);
+	expect_body(h, line, (struct pst_str){ text, n + 2 }, NAIVE_RETR);
+	harness_send(h, PST_LIT("TOP 4 0\r\n"), SIZE_MAX);
+	expect_body(h, "+OK top of message follows\r\n", (struct pst_str){ text, n + 2 },
+	            NAIVE_RETR);
+	harness_hang_up(h);
+	free(text);
+}
+
 static void
 test_slow_client_costs_no_memory_for_its_message(void **state)
 {
@@ -646,6 +716,8 @@ main(void)
 		T(test_nuls_are_hidden_on_demand_and_sizes_stay),
 		T(test_top_of_a_large_message_sends_no_more_than_asked),
 		T(test_empty_message),
+		T(test_header_alone_is_ended_on_demand_and_counted),
+		T(test_large_header_alone_is_ended_for_a_slow_client),
 		T(test_slow_client_costs_no_memory_for_its_message),
 		T(test_client_that_does_not_read_stops_the_commands_not_the_worker),
 		T(test_listing_of_100000_messages_is_whole_and_in_pieces),

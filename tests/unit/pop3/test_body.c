@@ -31,7 +31,7 @@ run_cut(struct pst_str in, uint64_t lines, size_t in_step, size_t out_step, char
 	char *piece_out = malloc(out_step);
 	struct pop3_body b;
 	size_t at = 0, n = 0;
-	char end[5];
+	char end[POP3_BODY_END];
 
 	start(&b, lines);
 	while (at < in.n && !b.done) {
@@ -255,6 +255,42 @@ test_size_is_what_retr_sends_wherever_it_is_cut(void **state)
 	}
 }
 
+/* Wherever RETR or TOP stop: behind the line end that is sent for a last line without one. */
+static void
+test_line_that_is_added_is_behind_all_others_and_counts(void **state)
+{
+	static const struct {
+		struct pst_str in;
+		const char *out;
+		uint64_t octets;
+	} texts[] = {
+		{ PST_LIT(""), "\r\n.\r\n", 2 },
+		{ PST_LIT("h\n"), "h\r\n\r\n.\r\n", 5 },
+		{ PST_LIT("h\r\n"), "h\r\n\r\n.\r\n", 5 },
+		{ PST_LIT("h\ni"), "h\r\ni\r\n\r\n.\r\n", 8 },
+		{ PST_LIT("h\r"), "h\r\r\n\r\n.\r\n", 6 },
+		{ PST_LIT("."), "..\r\n\r\n.\r\n", 5 },
+	};
+	static const uint64_t lines[] = { RETR, 0, 1, 1000 };
+	struct pop3_body b;
+	char out[64];
+	size_t i, k, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (k = 0; k < 4; k++) {
+			struct pst_str in = texts[i].in;
+
+			start(&b, lines[k]);
+			b.adds_line = true;
+			n = pop3_body_feed(&b, &in, out, sizeof(out));
+			n += pop3_body_end(&b, out + n);
+			assert_int_equal(n, strlen(texts[i].out));
+			assert_memory_equal(out, texts[i].out, n);
+			assert_int_equal(b.octets, texts[i].octets);
+		}
+}
+
 int
 main(void)
 {
@@ -264,6 +300,7 @@ main(void)
 		cmocka_unit_test(test_body_equals_the_naive_reference_on_random_texts),
 		cmocka_unit_test(test_line_of_100_kb_passes_whole),
 		cmocka_unit_test(test_top_takes_no_octet_beyond_its_last_line),
+		cmocka_unit_test(test_line_that_is_added_is_behind_all_others_and_counts),
 		cmocka_unit_test(test_size_is_what_retr_sends_wherever_it_is_cut),
 	};
 
