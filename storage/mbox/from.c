@@ -2,6 +2,8 @@
 /* From_ lines; see parse.h. */
 #include <string.h>
 
+#include <postern/attr.h>
+
 #include "storage/mbox/parse.h"
 
 #define WORDS 24 /* of a line's end: the date is among them */
@@ -151,7 +153,7 @@ split_from(struct pst_str s, struct pst_str words[WORDS], size_t *date_out, size
 size_t
 mbox_from_line(struct pst_str s)
 {
-	struct pst_str words[WORDS];
+	PST_UNINITIALIZED struct pst_str words[WORDS];
 	size_t date, octets;
 
 	return split_from(s, words, &date, &octets) > 0 ? octets : 0;

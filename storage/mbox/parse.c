@@ -70,15 +70,22 @@ line_octets(struct pst_str s)
 	return end == NULL ? s.n : (size_t)(end - s.p) + 1;
 }
 
-/* With the lines that continue it. */
+/* Of the field whose first line has n octets, with the lines that continue it. */
 static size_t
-field_octets(struct pst_str s)
+field_octets(struct pst_str s, size_t n)
 {
-	size_t n = line_octets(s);
-
 	while (n < s.n && is_space(s.p[n]))
 		n += line_octets((struct pst_str){ s.p + n, s.n - n });
 	return n;
+}
+
+/* By its first letter: most fields are none of ours, and looked at no further. */
+static bool
+may_be_field(char first)
+{
+	char c = pst_lower(first);
+
+	return c == 'c' || c == 's' || c == 'x';
 }
 
 /* The row of the field that s begins with, or FIELDS; its value. */
@@ -87,6 +94,8 @@ find_field(struct pst_str s, struct pst_str *value_out)
 {
 	size_t row, end;
 
+	if (s.n == 0 || !may_be_field(s.p[0]))
+		return FIELDS;
 	for (row = 0; row < FIELDS; row++) {
 		struct pst_str name = fields[row].name;
 
@@ -227,13 +236,13 @@ mbox_header_settle(struct mbox_header *h, uint64_t content)
 }
 
 void
-mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
+mbox_header_after(struct pst_str s, size_t from_octets, bool is_first, struct mbox_header *out)
 {
 	struct seen seen = { false, false };
 	size_t at = 0, n;
 
 	memset(out, 0, offsetof(struct mbox_header, gaps));
-	out->from_octets = mbox_from_line(s);
+	out->from_octets = from_octets;
 	s.p += out->from_octets;
 	s.n -= out->from_octets;
 	if (s.n > MBOX_HEADER_MAX)
@@ -249,7 +258,7 @@ mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
 		}
 		n = line_octets(rest); /* what follows a mark continues nothing */
 		if (!take_mark(out, (struct pst_str){ rest.p, n }, at)) {
-			n = field_octets(rest);
+			n = field_octets(rest, n);
 			take_field(out, &seen, (struct pst_str){ rest.p, n }, at);
 		}
 		at += n;
@@ -260,12 +269,23 @@ mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
 	                   (seen.has_imap || out->x_imapbase.n > 0) && out->is_complete;
 }
 
+void
+mbox_header(struct pst_str s, bool is_first, struct mbox_header *out)
+{
+	mbox_header_after(s, mbox_from_line(s), is_first, out);
+}
+
 /* Appends s without the CRs before its LFs. */
 static size_t
 add_lines(struct pst_str s, char *out)
 {
 	size_t i, n = 0;
 
+	if (s.n == 0 || memchr(s.p, '\r', s.n) == NULL) {
+		if (s.n > 0)
+			memcpy(out, s.p, s.n);
+		return s.n;
+	}
 	for (i = 0; i < s.n;) {
 		struct pst_str rest = { s.p + i, s.n - i };
 		size_t line = line_octets(rest), text = line;

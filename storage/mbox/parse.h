@@ -54,6 +54,10 @@ struct mbox_header {
  * that there is. is_first: only the first message of a file can be an internal one. */
 void mbox_header(struct pst_str s, bool is_first, struct mbox_header *out);
 
+/* The same, where the octets of the From_ line are known, 0 for none. */
+void mbox_header_after(struct pst_str s, size_t from_octets, bool is_first,
+                       struct mbox_header *out);
+
 /* Messages that come from elsewhere (see add.c) are to come out as they went in, whatever they hold: headers
  * that we hide, no empty line, no line end. So the last of the lines that we put before one, among which
  * there is no line that is shown, is

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One pass over an mbox: each octet is read once, line by line with memchr; see scan.h. */
+/* One pass over an mbox: headers line by line, all else many octets at a time; see scan.h. */
 #include "storage/mbox/scan.h"
 
 #include <errno.h>
@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include "storage/index/hash.h"
+#include "storage/mbox/sweep.h"
 
 #define BUFFER ((size_t)256 * 1024)
 #define LOOK (MBOX_FROM_MAX + MBOX_HEADER_MAX + MBOX_SAMPLE) /* < BUFFER */
-#define EMPTY_LINES_MAX 2 /* after a Content-Length, before the next From_ line */
+#define LOOK_FIRST                                                                                 \
+	((size_t)8 * 1024) /* mostly enough for the header, and moves less of the buffer */
+#define EMPTY_LINES_MAX 2  /* after a Content-Length, before the next From_ line */
 
 struct reader {
 	int fd;
@@ -27,7 +30,8 @@ struct reader {
 /* What one message is found to be on the way. */
 struct walk {
 	struct mbox_header header;
-	size_t kept; /* octets in first */
+	size_t next_from; /* octets of the next From_ line, where it was looked at; else 0 */
+	size_t kept;      /* octets in first */
 	char first[MBOX_HEADER_MAX + MBOX_SAMPLE];
 	char essence[MBOX_HEADER_MAX + MBOX_SAMPLE];
 	uint64_t content_at; /* where it begins, */
@@ -92,12 +96,7 @@ look(struct reader *r, uint64_t at, size_t n, struct pst_str *out)
 static uint64_t
 count_bare(struct pst_str s)
 {
-	uint64_t bare = 0;
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		bare += s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r');
-	return bare;
+	return s.n == 0 ? 0 : (s.p[0] == '\n') + sweep_bare(s.p + 1, s.n - 1);
 }
 
 /* Whether a message that is said to end at end does: there is the end of the file, or a From_ line, at
@@ -155,93 +154,83 @@ is_mark_right(const struct reader *r, struct walk *w)
 	       mbox_header_settle(&w->header, w->end_at - w->content_at);
 }
 
-/* Counts line ends from at up to the known end. */
+/* Counts line ends from at, which is in the buffer with the octets before it, up to the known end. */
 static int
 walk_to_end(struct reader *r, struct walk *w, uint64_t at)
 {
 	struct pst_str s;
-	size_t i;
+	size_t n;
 
 	while (at < w->end_at) {
-		if (look(r, at, 1, &s) != 0)
+		if (look(r, at - SWEEP_BEFORE, SWEEP_BEFORE + 1, &s) != 0)
 			return -1;
-		s.n = smaller(s.n, w->end_at - at);
-		for (i = 0; i < s.n; i++)
-			w->bare += s.p[i] == '\n' && (i == 0 ? w->last : s.p[i - 1]) != '\r';
-		w->last = s.p[s.n - 1];
-		at += s.n;
+		n = smaller(s.n - SWEEP_BEFORE, w->end_at - at);
+		w->bare += sweep_bare(s.p + SWEEP_BEFORE, n);
+		w->last = s.p[SWEEP_BEFORE + n - 1];
+		at += n;
 	}
 	return 0;
 }
 
-struct line {
-	uint64_t empty_at; /* where the empty line before this one begins; */
-	bool after_empty;  /* if there is one */
-	bool is_parting;   /* and it is not the header's end */
-};
-
-/* The end of the message is here: an empty line before it parts it from the next. */
-static void
-end_here(struct walk *w, const struct line *line, uint64_t at)
+/* The octets of the empty line that ends before p and has room octets, at most, to begin in; 0: there is
+ * none. */
+static size_t
+empty_before(const char *p, uint64_t room)
 {
-	w->next_at = at;
-	w->end_at = at;
-	if (!line->after_empty || !line->is_parting)
-		return;
-	w->end_at = line->empty_at;
-	w->bare -= at - line->empty_at == 1;
-	w->last = '\n'; /* an empty line follows a line */
+	if (room >= 1 && p[-1] == '\n' && p[-2] == '\n')
+		return 1;
+	return room >= 2 && p[-1] == '\n' && p[-2] == '\r' && p[-3] == '\n' ? 2 : 0;
 }
 
-/* Looks for an empty line with a From_ line after it, from at on, which begins a line. */
-static int
-walk_lines(struct reader *r, struct walk *w, uint64_t at)
+/* The message ends before p, where the next one begins, or the file ends: an empty line of its body parts
+ * it from that. */
+static void
+end_here(struct walk *w, const char *p, uint64_t body_at, uint64_t at)
 {
-	struct line line = { at, w->header.is_complete, false };
-	bool begins_line = w->last == '\n'; /* not where a header is too long */
+	size_t empty = empty_before(p, at - body_at);
+
+	w->next_at = at;
+	w->end_at = at - empty;
+	w->bare -= empty == 1;
+	w->last = p[-1]; /* an empty line follows a line */
+}
+
+/* Whether a message begins with s, which lies at at: a From_ line after an empty one, be it the header's. */
+static bool
+is_next(struct walk *w, struct pst_str s, uint64_t body_at, uint64_t at)
+{
+	if (at == body_at ? !w->header.is_complete : empty_before(s.p, at - body_at) == 0)
+		return false;
+	w->next_from = mbox_from_line(s);
+	return w->next_from > 0;
+}
+
+/* Looks for the next message from body_at on, which is in the buffer with the octets before it. */
+static int
+walk_to_next(struct reader *r, struct walk *w, uint64_t body_at)
+{
+	uint64_t at = body_at;
 	struct pst_str s;
+	size_t n;
 
-	while (at < r->size) {
-		if (look(r, at, 1, &s) != 0)
+	for (;;) {
+		if (look(r, at - SWEEP_BEFORE, SWEEP_BEFORE + MBOX_FROM_MAX, &s) != 0)
 			return -1;
-		while (s.n > 0) {
-			const char *lf;
-			size_t n;
-
-			if (line.after_empty && begins_line && s.p[0] == 'F') {
-				if (s.n < MBOX_FROM_MAX && look(r, at, MBOX_FROM_MAX, &s) != 0)
-					return -1;
-				if (mbox_from_line(s) > 0) {
-					end_here(w, &line, at);
-					return 0;
-				}
-			}
-			lf = memchr(s.p, '\n', s.n);
-			n = lf == NULL ? s.n : (size_t)(lf - s.p) + 1;
-			if (lf != NULL) {
-				w->bare += (n > 1 ? lf[-1] : w->last) != '\r';
-				line.after_empty =
-					begins_line && n <= 2 && (n == 1 || s.p[0] == '\r');
-				line.empty_at = at;
-				line.is_parting = true;
-			} else {
-				line.after_empty = false;
-			}
-			/* "\r" and "\n" may come in two pieces */
-			if (lf == NULL && begins_line && n == 1 && s.p[0] == '\r' &&
-			    at + 1 < r->size) {
-				if (look(r, at, 2, &s) != 0)
-					return -1;
-				continue;
-			}
-			begins_line = lf != NULL;
-			w->last = s.p[n - 1];
-			s.p += n;
-			s.n -= n;
-			at += n;
-		}
+		s.p += SWEEP_BEFORE;
+		s.n -= SWEEP_BEFORE;
+		n = sweep_to_from(s.p, s.n, &w->bare);
+		at += n;
+		s.p += n;
+		s.n -= n;
+		if (at == r->size)
+			break;
+		if (s.n < MBOX_FROM_MAX && at + s.n < r->size)
+			continue; /* with all of the line */
+		if (is_next(w, s, body_at, at))
+			break;
+		at++;
 	}
-	end_here(w, &line, r->size);
+	end_here(w, s.p, body_at, at);
 	return 0;
 }
 
@@ -397,16 +386,38 @@ survey_header(const struct mbox_scan *s, const struct reader *r, const struct wa
 		.gap_count = h->gap_count,
 	};
 	struct pst_measured measured = { .surrogate_octets = 0 };
-	size_t i, n = smaller(h->header_octets, w->kept);
+	struct pst_str header = { w->first, smaller(h->header_octets, w->kept) };
 
-	for (i = 0; h->is_complete && i < n && (w->first[i] & 0x80) == 0; i++)
-		;
-	if ((!h->is_complete || i < n) && s->host->survey(&body, &measured, r->err) != 0)
+	if ((!h->is_complete || !sweep_is_ascii(header)) &&
+	    s->host->survey(&body, &measured, r->err) != 0)
 		return -1;
 	m->surrogate = measured.surrogate_octets;
 	m->has_no_header_end = measured.has_no_header_end;
 	m->surrogate_rules = (uint8_t)s->host->surrogate_rules;
 	return 0;
+}
+
+/* The message that begins at at: *view_out is it as far as w->header needs it, and what is looked at
+ * besides. */
+static int
+look_at_header(struct reader *r, struct walk *w, uint64_t at, struct pst_str *view_out)
+{
+	const struct mbox_header *h = &w->header;
+	size_t from = w->next_from, n;
+
+	w->next_from = 0;
+	for (n = LOOK_FIRST;; n = LOOK) {
+		if (look(r, at, n, view_out) != 0)
+			return -1;
+		if (from == 0)
+			from = mbox_from_line(*view_out);
+		mbox_header_after(*view_out, from, at == 0, &w->header);
+		if (n == LOOK || at + view_out->n == r->size)
+			return 0;
+		if (h->is_complete &&
+		    view_out->n >= h->from_octets + h->header_octets + MBOX_SAMPLE)
+			return 0;
+	}
 }
 
 /* One that begins at at; *next_out is where the next one does. */
@@ -419,9 +430,8 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	bool is_marked;
 	int rc;
 
-	if (look(r, at, LOOK, &view) != 0)
+	if (look_at_header(r, w, at, &view) != 0)
 		return -1;
-	mbox_header(view, at == 0, &w->header);
 	if (w->header.from_octets == 0)
 		return pst_err_set(r->err, PST_E_PERM, "not an mbox: no From_ line at octet %llu",
 		                   (unsigned long long)at);
@@ -453,7 +463,7 @@ scan_message(struct mbox_scan *s, struct reader *r, struct walk *w, uint64_t at,
 	if (is_marked || is_length_right(r, w, &w->end_at, &w->next_at))
 		rc = walk_to_end(r, w, body_at);
 	else
-		rc = walk_lines(r, w, body_at);
+		rc = walk_to_next(r, w, body_at);
 	if (rc != 0)
 		return -1;
 	describe(s, w, at, m);

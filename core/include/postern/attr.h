@@ -11,6 +11,9 @@
 #define PST_UNINITIALIZED __attribute__((uninitialized))
 #define PST_UNUSED __attribute__((unused))
 #define PST_NOINLINE __attribute__((noinline))
+#define PST_INLINE __attribute__((always_inline)) inline
+/* Compiled for a processor that has these, as in "avx2": call it only where __builtin_cpu_supports them. */
+#define PST_TARGET(features) __attribute__((target(features)))
 
 /* The one symbol that a plugin shows. */
 #define PST_EXPORT __attribute__((visibility("default")))
