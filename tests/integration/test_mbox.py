@@ -78,7 +78,7 @@ def message(number, size=1):
 
 
 class Mbox(BedCase):
-    options = ("--storage", "mbox", "--users", "8")
+    options = ("--storage", "mbox", "--users", "8", "--set", "mail.surrogates=false")
     allowed = ("maildrop.update.failed",)  # of the file that may not be written
 
     def path(self, user):
