@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "ctl/wirebody.h"
 #include "pop3/body.h"
 
 #define NOT_FILLED "(nothing was written here)"
@@ -276,42 +277,6 @@ check_gaps(struct trial *t, uint32_t msg, const struct pst_body *body)
 	return true;
 }
 
-/* From at (counted from the body's offset) on; false: the file ends before. */
-static bool
-read_range(const struct pst_body *body, uint64_t at, uint64_t length, char *out)
-{
-	while (length > 0) {
-		ssize_t n = pread(body->fd, out, (size_t)length, (off_t)(body->offset + at));
-
-		if (n <= 0)
-			return false;
-		out += n;
-		at += (uint64_t)n;
-		length -= (uint64_t)n;
-	}
-	return true;
-}
-
-static bool
-read_stored(const struct pst_body *body, char *out)
-{
-	uint64_t at = 0, left = body->length;
-	uint32_t i;
-
-	for (i = 0; i < body->gap_count && left > 0; i++) {
-		uint64_t n = body->gaps[i].at - at;
-
-		if (n > left)
-			n = left;
-		if (!read_range(body, at, n, out))
-			return false;
-		out += n;
-		left -= n;
-		at = body->gaps[i].at + body->gaps[i].length;
-	}
-	return read_range(body, at, left, out);
-}
-
 /* What RETR would send for these octets, by the server's own rules: a sum of it, and how many. */
 static uint64_t
 make_reply(struct pst_str stored, uint8_t sum_out[32])
@@ -328,21 +293,14 @@ make_reply(struct pst_str stored, uint8_t sum_out[32])
 	return tx.octets;
 }
 
-static void
-release(struct pst_body *body)
-{
-	if (body->fd >= 0)
-		close(body->fd);
-	if (body->done != NULL)
-		body->done(body->arg);
-}
-
 static bool
 read_body(struct trial_drop *d, uint32_t idx, const struct pst_body *body, uint64_t size,
           uint8_t sum_out[32])
 {
 	char *stored;
 	uint64_t octets;
+	struct pst_err err;
+	size_t n;
 
 	if (!check_gaps(d->t, idx, body))
 		return false;
@@ -352,7 +310,7 @@ read_body(struct trial_drop *d, uint32_t idx, const struct pst_body *body, uint6
 		return false;
 	}
 	stored = pst_realloc(NULL, (size_t)body->length + 1);
-	if (!read_stored(body, stored)) {
+	if (wirebody_read(body, 0, stored, (size_t)body->length, &n, &err) != 0) {
 		trial_fail(d->t, "message %u: its file ends before its length of %llu octets", idx,
 		           (unsigned long long)body->length);
 	} else {
@@ -390,7 +348,7 @@ fetch(struct trial_drop *d, uint32_t idx, uint64_t size, uint8_t sum_out[32])
 		return false;
 	}
 	ok = read_body(d, idx, &body, size, sum_out);
-	release(&body);
+	wirebody_release(&body);
 	return ok;
 }
 

@@ -8,23 +8,15 @@
 #ifndef STORAGE_INDEX_HASH_H
 #define STORAGE_INDEX_HASH_H
 
-#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "storage/index/le.h"
+
 #define HASH_A UINT64_C(0x9e3779b97f4a7c15)
 #define HASH_B UINT64_C(0xc2f1a6d35b7e0949)
 #define HASH_C UINT64_C(0x8d51e3b79a46cf27)
-
-static inline uint64_t
-index_get64(const void *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
 
 static inline uint64_t
 hash_rotate(uint64_t v, unsigned by)

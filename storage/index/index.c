@@ -2,7 +2,6 @@
 /* The octets of an index: reading them with every offset checked, making them; see index.h. */
 #include "storage/index/index.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,46 +68,6 @@ struct section {
 	uint32_t entry_octets;
 };
 
-static uint32_t
-get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint16_t
-get16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le16toh(v);
-}
-
-static void
-put64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put16(uint8_t *p, size_t n)
-{
-	uint16_t v = htole16((uint16_t)n); /* callers have checked: INDEX_NAME_MAX */
-
-	memcpy(p, &v, sizeof(v));
-}
-
 /* ---- Decoding ---- */
 
 void
@@ -118,9 +77,10 @@ index_at(const struct index *ix, uint32_t i, struct index_message *out)
 
 	out->wire_octets = index_get64(r + AT_WIRE);
 	out->stored_octets = index_get64(r + AT_STORED);
-	out->name = (struct pst_str){ ix->strings + get32(r + AT_NAME), get16(r + AT_NAME_OCTETS) };
-	out->identity = (struct pst_str){ out->name.p, get16(r + AT_IDENTITY_OCTETS) };
-	out->uidl = (struct pst_str){ ix->strings + get32(r + AT_UIDL), r[AT_UIDL_OCTETS] };
+	out->name = (struct pst_str){ ix->strings + index_get32(r + AT_NAME),
+		                      index_get16(r + AT_NAME_OCTETS) };
+	out->identity = (struct pst_str){ out->name.p, index_get16(r + AT_IDENTITY_OCTETS) };
+	out->uidl = (struct pst_str){ ix->strings + index_get32(r + AT_UIDL), r[AT_UIDL_OCTETS] };
 	out->flags = r[AT_FLAGS] | (unsigned)r[AT_MORE_FLAGS] << 8;
 	out->print = ix->prints.p == NULL
 	                     ? 0
@@ -174,14 +134,14 @@ is_uidl(const char *p, size_t n)
 static bool
 is_record_good(const uint8_t *r, const char *strings, uint64_t strings_octets)
 {
-	uint64_t name = get32(r + AT_NAME), uidl = get32(r + AT_UIDL);
-	size_t name_octets = get16(r + AT_NAME_OCTETS);
+	uint64_t name = index_get32(r + AT_NAME), uidl = index_get32(r + AT_UIDL);
+	size_t name_octets = index_get16(r + AT_NAME_OCTETS);
 	size_t uidl_octets = r[AT_UIDL_OCTETS];
 	size_t behind = (r[AT_FLAGS] & INDEX_SURROGATE) != 0 ? SURROGATE_OCTETS : 0;
 
 	if (name_octets > INDEX_NAME_MAX || name + name_octets + behind > strings_octets)
 		return false;
-	if (get16(r + AT_IDENTITY_OCTETS) > name_octets)
+	if (index_get16(r + AT_IDENTITY_OCTETS) > name_octets)
 		return false;
 	if (uidl + uidl_octets > strings_octets)
 		return false;
@@ -194,11 +154,11 @@ parse_head(struct index_head *head, const uint8_t *p, size_t octets)
 	unsigned i;
 
 	if (octets >= HEAD_OCTETS) {
-		head->uidl_policy = get32(p + AT_UIDL_POLICY);
-		head->uid_validity = get32(p + AT_UID_VALIDITY);
-		head->next_uid = get32(p + AT_NEXT_UID);
+		head->uidl_policy = index_get32(p + AT_UIDL_POLICY);
+		head->uid_validity = index_get32(p + AT_UID_VALIDITY);
+		head->next_uid = index_get32(p + AT_NEXT_UID);
 	}
-	head->driver = (enum index_driver)get32(p + AT_DRIVER);
+	head->driver = (enum index_driver)index_get32(p + AT_DRIVER);
 	head->generation = index_get64(p + AT_GENERATION);
 	head->written_ns = (int64_t)index_get64(p + AT_WRITTEN);
 	for (i = 0; i < INDEX_PLACES; i++) {
@@ -210,8 +170,8 @@ parse_head(struct index_head *head, const uint8_t *p, size_t octets)
 		place->mtime_ns = (int64_t)index_get64(at + 16);
 		place->ctime_ns = (int64_t)index_get64(at + 24);
 		place->octets = index_get64(at + 32);
-		place->is_there = (get32(at + 40) & PLACE_THERE) != 0;
-		place->is_trusted = (get32(at + 40) & PLACE_TRUSTED) != 0;
+		place->is_there = (index_get32(at + 40) & PLACE_THERE) != 0;
+		place->is_trusted = (index_get32(at + 40) & PLACE_TRUSTED) != 0;
 	}
 }
 
@@ -219,20 +179,20 @@ parse_head(struct index_head *head, const uint8_t *p, size_t octets)
 static const char *
 find_sections(const uint8_t *p, size_t n, size_t head_octets, struct section out[KNOWN_SECTIONS])
 {
-	uint32_t used = get32(p + AT_SECTIONS_USED);
+	uint32_t used = index_get32(p + AT_SECTIONS_USED);
 	uint32_t i;
 
 	if (used > SECTIONS)
 		return "too many sections";
 	for (i = 0; i < used; i++) {
 		const uint8_t *at = p + AT_SECTIONS + i * SECTION_OCTETS;
-		uint32_t id = get32(at);
+		uint32_t id = index_get32(at);
 		uint64_t offset = index_get64(at + 8), octets = index_get64(at + 16);
 
 		if (offset < head_octets || offset > n || octets > n - offset)
 			return "a section outside the file";
 		if (id > 0 && id < KNOWN_SECTIONS && out[id].p == NULL)
-			out[id] = (struct section){ p + offset, octets, get32(at + 4) };
+			out[id] = (struct section){ p + offset, octets, index_get32(at + 4) };
 	}
 	for (i = SECTION_RECORDS; i < KNOWN_SECTIONS; i++)
 		if (out[i].p == NULL)
@@ -273,9 +233,9 @@ parse(struct index *ix)
 
 	if (n < OLD_HEAD_OCTETS || memcmp(p + AT_MAGIC, MAGIC, 8) != 0)
 		return "not an index file";
-	if (get32(p + AT_VERSION) != INDEX_VERSION)
+	if (index_get32(p + AT_VERSION) != INDEX_VERSION)
 		return index_other_version;
-	head_octets = get32(p + AT_HEAD_OCTETS);
+	head_octets = index_get32(p + AT_HEAD_OCTETS);
 	if (head_octets < OLD_HEAD_OCTETS || head_octets > n)
 		return "bad length of the head";
 	if (index_get64(p + AT_FILE_OCTETS) > n || index_get64(p + AT_FILE_OCTETS) < head_octets)
@@ -289,8 +249,8 @@ parse(struct index *ix)
 		return "damaged";
 	parse_head(&ix->head, p, head_octets);
 	ix->head_octets = head_octets;
-	ix->listed = get32(p + AT_LISTED);
-	ix->kept = get32(p + AT_KEPT);
+	ix->listed = index_get32(p + AT_LISTED);
+	ix->kept = index_get32(p + AT_KEPT);
 	why = find_sections(p, n, head_octets, sections);
 	return why != NULL ? why : parse_records(ix, sections);
 }
@@ -340,10 +300,10 @@ put_section(uint8_t *head, enum section_id id, size_t entry_octets, size_t offse
 {
 	uint8_t *at = head + AT_SECTIONS + (id - 1) * SECTION_OCTETS;
 
-	put32(at, id);
-	put32(at + 4, (uint32_t)entry_octets);
-	put64(at + 8, offset);
-	put64(at + 16, octets);
+	index_put32(at, id);
+	index_put32(at + 4, (uint32_t)entry_octets);
+	index_put64(at + 8, offset);
+	index_put64(at + 16, octets);
 }
 
 int
@@ -372,12 +332,12 @@ index_build(struct index_builder *b, struct index *ix, uint32_t listed, uint32_t
 	ix->missed = p + missed;
 	ix->strings = (const char *)(p + strings);
 	memcpy(p + AT_MAGIC, MAGIC, 8);
-	put32(p + AT_VERSION, INDEX_VERSION);
-	put32(p + AT_HEAD_OCTETS, HEAD_OCTETS);
-	put64(p + AT_FILE_OCTETS, ix->octets);
-	put32(p + AT_LISTED, listed);
-	put32(p + AT_KEPT, kept);
-	put32(p + AT_SECTIONS_USED, KNOWN_SECTIONS - 1);
+	index_put32(p + AT_VERSION, INDEX_VERSION);
+	index_put32(p + AT_HEAD_OCTETS, HEAD_OCTETS);
+	index_put64(p + AT_FILE_OCTETS, ix->octets);
+	index_put32(p + AT_LISTED, listed);
+	index_put32(p + AT_KEPT, kept);
+	index_put32(p + AT_SECTIONS_USED, KNOWN_SECTIONS - 1);
 	put_section(p, SECTION_RECORDS, RECORD_OCTETS, HEAD_OCTETS, missed - HEAD_OCTETS);
 	put_section(p, SECTION_MISSED, 8, missed, strings - missed);
 	put_section(p, SECTION_STRINGS, 1, strings, strings_octets);
@@ -411,25 +371,25 @@ index_add(struct index_builder *b, const struct index_message *m, int64_t missed
 	if (m->surrogate_octets != 0) {
 		uint8_t octets[SURROGATE_OCTETS];
 
-		put64(octets, m->surrogate_octets);
+		index_put64(octets, m->surrogate_octets);
 		(void)add_string(b, (struct pst_str){ (const char *)octets, sizeof(octets) });
 		flags |= INDEX_SURROGATE;
 	}
-	put64(r + AT_WIRE, m->wire_octets);
-	put64(r + AT_STORED, m->stored_octets);
-	put32(r + AT_NAME, name);
-	put32(r + AT_UIDL, is_identity_uidl(m) ? name : add_string(b, m->uidl));
-	put16(r + AT_NAME_OCTETS, m->name.n);
-	put16(r + AT_IDENTITY_OCTETS, m->identity.n);
-	r[AT_UIDL_OCTETS] = (uint8_t)m->uidl.n; /* <= INDEX_UIDL_MAX */
-	r[AT_FLAGS] = (uint8_t)flags;           /* those of index.h, no more */
+	index_put64(r + AT_WIRE, m->wire_octets);
+	index_put64(r + AT_STORED, m->stored_octets);
+	index_put32(r + AT_NAME, name);
+	index_put32(r + AT_UIDL, is_identity_uidl(m) ? name : add_string(b, m->uidl));
+	index_put16(r + AT_NAME_OCTETS, (uint16_t)m->name.n);
+	index_put16(r + AT_IDENTITY_OCTETS, (uint16_t)m->identity.n); /* <= INDEX_NAME_MAX */
+	r[AT_UIDL_OCTETS] = (uint8_t)m->uidl.n;                       /* <= INDEX_UIDL_MAX */
+	r[AT_FLAGS] = (uint8_t)flags; /* those of index.h, no more */
 	r[AT_MORE_FLAGS] = (uint8_t)(flags >> 8);
 	r[AT_SURROGATE_RULES] = m->surrogate_rules;
 	if (b->added >= ix->listed)
-		put64(base + (ix->missed - base) + (size_t)(b->added - ix->listed) * 8,
-		      (uint64_t)missed_ns);
+		index_put64(base + (ix->missed - base) + (size_t)(b->added - ix->listed) * 8,
+		            (uint64_t)missed_ns);
 	if (m->print != 0)
-		put64((uint8_t *)ix->prints.p + (size_t)b->added * 8, m->print);
+		index_put64((uint8_t *)ix->prints.p + (size_t)b->added * 8, m->print);
 	ix->has_prints |= m->print != 0;
 	b->added++;
 }
@@ -442,28 +402,28 @@ index_seal(struct index *ix)
 	uint8_t *p = ix->mem.p;
 	unsigned i;
 
-	put64(p + AT_GENERATION, head->generation);
-	put64(p + AT_WRITTEN, (uint64_t)head->written_ns);
-	put32(p + AT_DRIVER, head->driver);
+	index_put64(p + AT_GENERATION, head->generation);
+	index_put64(p + AT_WRITTEN, (uint64_t)head->written_ns);
+	index_put32(p + AT_DRIVER, head->driver);
 	if (n >= HEAD_OCTETS) {
-		put32(p + AT_UIDL_POLICY, head->uidl_policy);
-		put32(p + AT_UID_VALIDITY, head->uid_validity);
-		put32(p + AT_NEXT_UID, head->next_uid);
+		index_put32(p + AT_UIDL_POLICY, head->uidl_policy);
+		index_put32(p + AT_UID_VALIDITY, head->uid_validity);
+		index_put32(p + AT_NEXT_UID, head->next_uid);
 	}
 	for (i = 0; i < INDEX_PLACES; i++) {
 		const struct index_place *place = &head->places[i];
 		uint8_t *at = p + AT_PLACES + i * PLACE_OCTETS;
 
-		put64(at, place->dev);
-		put64(at + 8, place->ino);
-		put64(at + 16, (uint64_t)place->mtime_ns);
-		put64(at + 24, (uint64_t)place->ctime_ns);
-		put64(at + 32, place->octets);
-		put32(at + 40, (place->is_there ? PLACE_THERE : 0u) |
-		                       (place->is_trusted ? PLACE_TRUSTED : 0u));
+		index_put64(at, place->dev);
+		index_put64(at + 8, place->ino);
+		index_put64(at + 16, (uint64_t)place->mtime_ns);
+		index_put64(at + 24, (uint64_t)place->ctime_ns);
+		index_put64(at + 32, place->octets);
+		index_put32(at + 40, (place->is_there ? PLACE_THERE : 0u) |
+		                             (place->is_trusted ? PLACE_TRUSTED : 0u));
 	}
-	put64(p + AT_BODY_SUM, index_hash(p + n, ix->octets - n, SUM_SEED_BODY));
-	put64(p + n - 8, index_hash(p, n - 8, SUM_SEED_HEAD));
+	index_put64(p + AT_BODY_SUM, index_hash(p + n, ix->octets - n, SUM_SEED_BODY));
+	index_put64(p + n - 8, index_hash(p, n - 8, SUM_SEED_HEAD));
 }
 
 struct pst_str

@@ -12,47 +12,6 @@
 #define UID_END (UINT32_MAX - 1) /* no message has this one or a higher one */
 #define DEAD_MIN 4096u           /* records of no use, before they are worth a new file */
 
-/* ---- Octets ---- */
-
-static uint32_t
-get32(const char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint16_t
-get16(const char *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le16toh(v);
-}
-
-static void
-put64(char *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put32(char *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put16(char *p, uint16_t v)
-{
-	v = htole16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
 size_t
 ledger_record_octets(const struct ledger_entry *e)
 {
@@ -65,18 +24,18 @@ ledger_put_record(char *p, const struct ledger_entry *e, uint64_t seed, uint64_t
 	size_t n = ledger_record_octets(e);
 
 	memset(p, 0, n);
-	put16(p + RECORD_MAGIC_AT, RECORD_MAGIC);
-	put16(p + RECORD_KEY_OCTETS, (uint16_t)e->key.n); /* <= LEDGER_KEY_MAX */
-	p[RECORD_UIDL_OCTETS] = (char)e->uidl.n;          /* <= LEDGER_UIDL_MAX */
+	index_put16(p + RECORD_MAGIC_AT, RECORD_MAGIC);
+	index_put16(p + RECORD_KEY_OCTETS, (uint16_t)e->key.n); /* <= LEDGER_KEY_MAX */
+	p[RECORD_UIDL_OCTETS] = (char)e->uidl.n;                /* <= LEDGER_UIDL_MAX */
 	p[RECORD_FLAGS] = e->is_gone ? FLAG_GONE : 0;
-	put32(p + RECORD_UID, e->uid);
-	put32(p + RECORD_VALIDITY, e->validity);
-	put32(p + RECORD_ORDER, e->order);
-	put64(p + RECORD_PRINT, e->print);
+	index_put32(p + RECORD_UID, e->uid);
+	index_put32(p + RECORD_VALIDITY, e->validity);
+	index_put32(p + RECORD_ORDER, e->order);
+	index_put64(p + RECORD_PRINT, e->print);
 	if (e->key.n > 0)
 		memcpy(p + RECORD_FIXED, e->key.p, e->key.n);
 	memcpy(p + RECORD_FIXED + e->key.n, e->uidl.p, e->uidl.n);
-	put64(p + n - 8, index_hash(p, n - 8, seed ^ at * HASH_C));
+	index_put64(p + n - 8, index_hash(p, n - 8, seed ^ at * HASH_C));
 }
 
 static bool
@@ -97,18 +56,18 @@ get_record(const char *p, uint64_t n, uint64_t seed, uint64_t at, struct ledger_
 	const char *r = p + at;
 	size_t octets;
 
-	if (n - at < RECORD_FIXED + 8 || get16(r + RECORD_MAGIC_AT) != RECORD_MAGIC)
+	if (n - at < RECORD_FIXED + 8 || index_get16(r + RECORD_MAGIC_AT) != RECORD_MAGIC)
 		return 0;
-	e->key = (struct pst_str){ r + RECORD_FIXED, get16(r + RECORD_KEY_OCTETS) };
+	e->key = (struct pst_str){ r + RECORD_FIXED, index_get16(r + RECORD_KEY_OCTETS) };
 	e->uidl = (struct pst_str){ e->key.p + e->key.n, (unsigned char)r[RECORD_UIDL_OCTETS] };
 	octets = ledger_record_octets(e);
 	if (e->key.n > LEDGER_KEY_MAX || octets > n - at)
 		return 0;
 	if (index_get64(r + octets - 8) != index_hash(r, octets - 8, seed ^ at * HASH_C))
 		return 0;
-	e->uid = get32(r + RECORD_UID);
-	e->validity = get32(r + RECORD_VALIDITY);
-	e->order = get32(r + RECORD_ORDER);
+	e->uid = index_get32(r + RECORD_UID);
+	e->validity = index_get32(r + RECORD_VALIDITY);
+	e->order = index_get32(r + RECORD_ORDER);
 	e->print = index_get64(r + RECORD_PRINT);
 	e->is_gone = (r[RECORD_FLAGS] & FLAG_GONE) != 0;
 	return is_uidl(e->uidl) ? octets : 0;
@@ -119,27 +78,28 @@ ledger_put_head(char p[HEAD_OCTETS], const struct ledger_head *h)
 {
 	memset(p, 0, HEAD_OCTETS);
 	memcpy(p, HEAD_MAGIC, 8);
-	put32(p + HEAD_VERSION, LEDGER_VERSION);
-	put32(p + HEAD_SIZE, HEAD_OCTETS);
-	put64(p + HEAD_FILE, h->file);
-	put64(p + HEAD_SEED, h->seed);
-	put32(p + HEAD_VALIDITY, h->validity);
-	put32(p + HEAD_NEXT_UID, h->next_uid);
-	put64(p + HEAD_OCTETS - 8, index_hash(p, HEAD_OCTETS - 8, HEAD_SUM_SEED));
+	index_put32(p + HEAD_VERSION, LEDGER_VERSION);
+	index_put32(p + HEAD_SIZE, HEAD_OCTETS);
+	index_put64(p + HEAD_FILE, h->file);
+	index_put64(p + HEAD_SEED, h->seed);
+	index_put32(p + HEAD_VALIDITY, h->validity);
+	index_put32(p + HEAD_NEXT_UID, h->next_uid);
+	index_put64(p + HEAD_OCTETS - 8, index_hash(p, HEAD_OCTETS - 8, HEAD_SUM_SEED));
 }
 
 static bool
 get_head(const char *p, uint64_t n, struct ledger_head *h)
 {
 	if (n < HEAD_OCTETS || memcmp(p, HEAD_MAGIC, 8) != 0 ||
-	    get32(p + HEAD_VERSION) != LEDGER_VERSION || get32(p + HEAD_SIZE) != HEAD_OCTETS)
+	    index_get32(p + HEAD_VERSION) != LEDGER_VERSION ||
+	    index_get32(p + HEAD_SIZE) != HEAD_OCTETS)
 		return false;
 	if (index_get64(p + HEAD_OCTETS - 8) != index_hash(p, HEAD_OCTETS - 8, HEAD_SUM_SEED))
 		return false;
 	h->file = index_get64(p + HEAD_FILE);
 	h->seed = index_get64(p + HEAD_SEED);
-	h->validity = get32(p + HEAD_VALIDITY);
-	h->next_uid = get32(p + HEAD_NEXT_UID);
+	h->validity = index_get32(p + HEAD_VALIDITY);
+	h->next_uid = index_get32(p + HEAD_NEXT_UID);
 	return true;
 }
 

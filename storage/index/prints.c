@@ -34,19 +34,12 @@ count(const struct index *ix)
 }
 
 static void
-put64(char *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
 put_head(const struct index *ix, const void *prints, char out[HEAD_OCTETS])
 {
 	memcpy(out, MAGIC, 8);
-	put64(out + AT_BODY_SUM, index_body_sum(ix));
-	put64(out + AT_COUNT, count(ix));
-	put64(out + AT_SUM, index_hash(prints, (size_t)count(ix) * 8, SUM_SEED));
+	index_put64(out + AT_BODY_SUM, index_body_sum(ix));
+	index_put64(out + AT_COUNT, count(ix));
+	index_put64(out + AT_SUM, index_hash(prints, (size_t)count(ix) * 8, SUM_SEED));
 }
 
 static bool
