@@ -188,10 +188,27 @@ collect(struct writeback *w, struct pst_err *err)
 
 /* ---- What becomes of the lines that are there ---- */
 
+/* Whether all that the list names was there before the directories were read: then what was not seen
+ * is gone. Dovecot puts files in their place first and writes their lines then, so a line that is
+ * younger than our look may be of a file that came after it. */
+static bool
+is_older_than_scan(const struct writeback *w)
+{
+	const struct timespec *t = &w->f->seen.st_mtim;
+	int64_t written_ns = t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
+	unsigned place;
+
+	for (place = PLACE_NEW; place < PLACE_BOTH; place++)
+		if (w->s->started_ns[place] == 0 ||
+		    written_ns + w->d->self->margin_ns >= w->s->started_ns[place])
+			return false;
+	return true;
+}
+
 static int
 judge_lines(struct writeback *w, struct pst_err *err)
 {
-	bool may_drop = scan_is_conclusive(w->s);
+	bool may_drop = scan_is_conclusive(w->s) && is_older_than_scan(w);
 	uint32_t i, dead = 0;
 
 	if (mem_get(&w->mem_fates, w->file_count) != 0)
