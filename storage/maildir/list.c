@@ -259,13 +259,60 @@ add_arrival(struct listing *l, uint32_t id)
 	foreign_key(&l->foreign, maildir_base(scan_name(&l->scan, id, &place)), &a->key);
 }
 
+/* The id under which a listed one is to be listed; SCAN_NONE: it is missing. */
+static uint32_t
+id_of_listed(const struct scan *s, uint32_t i)
+{
+	if (s->marks[i].round == 0)
+		return SCAN_NONE;
+	if (!s->marks[i].is_again)
+		return i;
+	return s->fresh[s->marks[i].again].state == FRESH_MEASURED
+	               ? s->known_count + s->marks[i].again
+	               : SCAN_NONE;
+}
+
+/* Listed ones to which Dovecot has given a higher number than to some behind them: it missed them for
+ * a moment, and lists them by the new number. They are placed anew, or mail that comes now would go
+ * before what has been there for long. */
+static void
+add_moved(struct listing *l)
+{
+	uint64_t least = UINT64_MAX;
+	struct foreign_key key;
+	struct index_message m;
+	uint32_t i, id;
+
+	if (l->foreign.kind != FOREIGN_DOVECOT || l->ledger.has_order)
+		return;
+	for (i = known(l)->listed; i > 0; i--) {
+		uint64_t rank;
+
+		id = id_of_listed(&l->scan, i - 1);
+		if (id == SCAN_NONE)
+			continue;
+		index_at(known(l), i - 1, &m);
+		foreign_key(&l->foreign, m.identity, &key);
+		if (!key.is_listed)
+			continue;
+		rank = (uint64_t)key.class << 32 | key.number;
+		if (rank < least) {
+			least = rank;
+		} else {
+			l->scan.marks[i - 1].is_moved = true;
+			add_arrival(l, id);
+		}
+	}
+}
+
 static int
 sort_arrivals(struct listing *l, struct pst_err *err)
 {
 	const struct scan *s = &l->scan;
 	uint32_t i;
 
-	if (get_array(&l->mem_arrivals, (uint64_t)s->fresh_count + known(l)->kept,
+	if (get_array(&l->mem_arrivals,
+	              (uint64_t)s->fresh_count + known(l)->kept + known(l)->listed,
 	              sizeof(*l->arrivals), err) != 0)
 		return -1;
 	l->arrivals = l->mem_arrivals.p;
@@ -280,6 +327,7 @@ sort_arrivals(struct listing *l, struct pst_err *err)
 		else
 			add_arrival(l, s->known_count + i);
 	}
+	add_moved(l);
 	qsort(l->arrivals, l->arrival_count, sizeof(*l->arrivals), compare_arrivals);
 	return 0;
 }
@@ -319,19 +367,6 @@ goes_before(const struct arrival *arrival, const struct arrival *listed)
 	return foreign_goes_before(&arrival->key, &listed->key);
 }
 
-/* The id under which a listed one is to be listed; SCAN_NONE: it is missing. */
-static uint32_t
-id_of_listed(const struct scan *s, uint32_t i)
-{
-	if (s->marks[i].round == 0)
-		return SCAN_NONE;
-	if (!s->marks[i].is_again)
-		return i;
-	return s->fresh[s->marks[i].again].state == FRESH_MEASURED
-	               ? s->known_count + s->marks[i].again
-	               : SCAN_NONE;
-}
-
 /* What was listed stays in its order; arrivals go between, by their keys. */
 static int
 merge(struct listing *l, struct pst_err *err)
@@ -347,7 +382,7 @@ merge(struct listing *l, struct pst_err *err)
 	l->order = l->mem_order.p;
 	for (i = 0; i < known(l)->listed; i++) {
 		id = id_of_listed(s, i);
-		if (id == SCAN_NONE)
+		if (id == SCAN_NONE || s->marks[i].is_moved)
 			continue;
 		if (next < l->arrival_count) {
 			index_at(known(l), i, &m);

@@ -70,6 +70,7 @@ struct scan_known {
 	bool is_again;    /* it stands among the fresh ones, to be measured again: */
 	uint32_t again;   /* there */
 	bool is_renamed;  /* a fresh one is it, under another name */
+	bool is_moved;    /* the old server has given it another number: it is to be placed anew */
 	bool is_recorded; /* its UIDL has come into the ledger now */
 };
 
