@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A storage plugin that does what no plugin should: one fault at a time, chosen by a setting. Without a
  * fault it is the example, which it is made of, and removes what it is told to. */
+#include <signal.h>
 #include <stdio.h>
 
 #define postern_plugin example_plugin
@@ -131,7 +132,7 @@ rogue_open(void *self, const struct pst_maildrop_spec *spec, struct pst_maildrop
 
 	sessions++;
 	if (is(host, CRASH))
-		*(volatile char *)(uintptr_t)8 = 1;
+		(void)raise(SIGSEGV);
 	while (is(host, HANG))
 		(void)pause();
 	if (is(host, NO_REASON))
