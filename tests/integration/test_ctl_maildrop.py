@@ -349,10 +349,15 @@ class One(CtlCase):
                      check=True)
         self.addCleanup(self.bed.ctl, "user", "delete", "late@example.test")
         self.assertIn("watching 7 maildrops", run.stdout.readline())
-        place = os.path.join(self.bed.bed_dir, "mail", "late@example.test", "Maildir")
-        layout.make_maildir(place, (self.bed.uid, self.bed.gid) if IS_ROOT else None)
+        # It appears as a whole: what is watched is worked on at once.
+        mail = os.path.join(self.bed.bed_dir, "mail")
+        made, home = os.path.join(mail, "late-is-made"), os.path.join(mail, "late@example.test")
+        layout.make_maildir(os.path.join(made, "Maildir"),
+                            (self.bed.uid, self.bed.gid) if IS_ROOT else None)
         if IS_ROOT:
-            layout.chown_tree(os.path.dirname(place), self.bed.uid, self.bed.gid)
+            layout.chown_tree(made, self.bed.uid, self.bed.gid)
+        os.rename(made, home)
+        place = os.path.join(home, "Maildir")
         self.assertTrue(eventually(lambda: os.path.exists(os.path.join(place, "postern.index"))))
         run.send_signal(signal.SIGTERM)
         status, said = self.finish(run)
