@@ -12,6 +12,7 @@
 #include "ctl/maildrop.h"
 #include "ctl/wirebody.h"
 #include "plugin/check.h"
+#include "pop3/stored.h"
 
 #define FRONT 2048 /* octets in which a Return-Path is looked for */
 
@@ -113,7 +114,7 @@ read_sender(struct passenger *p, struct pst_new_message *msg, struct pst_arena *
 	rc = wirebody_read(&body, 0, front, sizeof(front), &n, err);
 	if (rc == 0 && n > 0)
 		msg->sender = find_return_path((struct pst_str){ front, n }, arena);
-	wirebody_release(&body);
+	pop3_stored_release(&body);
 	return rc;
 }
 

@@ -10,6 +10,7 @@
 
 #include "ctl/drops.h"
 #include "ctl/remote.h"
+#include "pop3/stored.h"
 
 #define DEFAULT_SHARE 95 /* per cent */
 #define DEFAULT_JOBS 4
@@ -154,45 +155,21 @@ read_arguments(struct import *im, int argc, char **argv)
 
 /* ---- In a worker: one maildrop ---- */
 
-/* The message's octets from at on, up to the next gap; 0: that was all. */
-static ssize_t
-read_piece(const struct pst_body *b, uint64_t at, uint32_t *gap, char to[PIECE])
-{
-	uint64_t skipped = 0, end = b->length;
-	uint32_t i;
-
-	for (i = 0; i < b->gap_count; i++)
-		skipped += b->gaps[i].length;
-	end += skipped; /* of the octets as they lie in the file */
-	while (*gap < b->gap_count && at >= b->gaps[*gap].at)
-		(*gap)++;
-	if (*gap < b->gap_count)
-		end = b->gaps[*gap].at;
-	if (at >= end)
-		return 0;
-	return pread(b->fd, to, end - at < PIECE ? (size_t)(end - at) : PIECE,
-	             (off_t)(b->offset + at));
-}
-
 static bool
 read_header(const struct pst_body *b, struct likeness_maker *m)
 {
-	uint64_t at = 0;
-	uint32_t gap = 0;
 	char piece[PIECE];
+	struct pst_err err;
+	uint64_t at;
+	size_t n;
 
-	while (!m->is_done) {
-		ssize_t n;
-
-		while (gap < b->gap_count && at == b->gaps[gap].at)
-			at += b->gaps[gap++].length;
-		n = read_piece(b, at, &gap, piece);
-		if (n < 0)
+	for (at = 0; !m->is_done && at < b->length; at += n) {
+		n = b->length - at < PIECE ? (size_t)(b->length - at) : PIECE;
+		if (pop3_stored_read(b, at, piece, n, &n, &err) != 0)
 			return false;
 		if (n == 0)
 			break;
-		likeness_feed(m, (struct pst_str){ piece, (size_t)n });
-		at += (uint64_t)n;
+		likeness_feed(m, (struct pst_str){ piece, n });
 	}
 	return true;
 }
@@ -219,9 +196,7 @@ look_at(struct drop *d, uint32_t idx, struct match_message *out)
 	likeness_begin(&maker);
 	out->is_known = read_header(&body, &maker);
 	likeness_end(&maker, &out->like);
-	close(body.fd);
-	if (body.done != NULL)
-		body.done(body.arg);
+	pop3_stored_release(&body);
 }
 
 static void

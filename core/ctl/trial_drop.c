@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "ctl/wirebody.h"
 #include "pop3/body.h"
+#include "pop3/stored.h"
 
 #define NOT_FILLED "(nothing was written here)"
 #define COPY_FDS 16
@@ -348,7 +349,7 @@ fetch(struct trial_drop *d, uint32_t idx, uint64_t size, uint8_t sum_out[32])
 		return false;
 	}
 	ok = read_body(d, idx, &body, size, sum_out);
-	wirebody_release(&body);
+	pop3_stored_release(&body);
 	return ok;
 }
 

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "ctl/trial_drop.h"
+#include "pop3/stored.h"
 
 #define ROUNDS 40
 #define AT_ONCE 8
@@ -74,11 +75,8 @@ fetches_in_any_order(struct trial *t)
 			break;
 		}
 	}
-	for (i = 0; i < k; i++) {
-		close(body[i].fd);
-		if (body[i].done != NULL)
-			body[i].done(body[i].arg);
-	}
+	for (i = 0; i < k; i++)
+		pop3_stored_release(&body[i]);
 out:
 	trial_drop_end(&d);
 }
@@ -97,9 +95,7 @@ check_now(struct trial_drop *d, const struct trial_listing *want)
 		trial_drop_forget_reason(d);
 		switch (d->storage->fetch(d->open, i, PST_FETCH_NOWAIT, &body, &d->err)) {
 		case PST_FETCH_OK:
-			close(body.fd);
-			if (body.done != NULL)
-				body.done(body.arg);
+			pop3_stored_release(&body);
 			break;
 		case PST_FETCH_WAIT:
 			break;

@@ -2,61 +2,22 @@
 /* From stored octets to those of the wire; see wirebody.h. */
 #include "ctl/wirebody.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/mem.h"
 #include "pop3/body.h"
+#include "pop3/stored.h"
 
 #define CHUNK ((size_t)128 * 1024)
-
-void
-wirebody_release(struct pst_body *body)
-{
-	if (body->fd < 0)
-		return;
-	close(body->fd);
-	body->fd = -1;
-	if (body->done != NULL)
-		body->done(body->arg);
-}
-
-/* Where octet at of the message lies, and how many of *n lie there together. */
-static off_t
-find_octets(const struct pst_body *body, uint64_t at, size_t *n)
-{
-	uint64_t place = at;
-	uint32_t i;
-
-	for (i = 0; i < body->gap_count && body->gaps[i].at <= place; i++)
-		place += body->gaps[i].length;
-	if (i < body->gap_count && body->gaps[i].at - place < *n)
-		*n = (size_t)(body->gaps[i].at - place);
-	return (off_t)(body->offset + place);
-}
 
 int
 wirebody_read(const struct pst_body *body, uint64_t at, char *out, size_t n, size_t *n_out,
               struct pst_err *err)
 {
-	size_t have = 0;
-
 	if (n > body->length - at)
 		n = (size_t)(body->length - at);
-	while (have < n) {
-		size_t piece = n - have;
-		off_t from = find_octets(body, at + have, &piece);
-		ssize_t got = pread(body->fd, out + have, piece, from);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return pst_err_sys(err, PST_E_TEMP, "read a message");
-		if (got == 0)
-			return pst_err_set(err, PST_E_TEMP, "a message ends before its end");
-		have += (size_t)got;
-	}
-	*n_out = n;
+	if (pop3_stored_read(body, at, out, n, n_out, err) != 0)
+		return -1;
+	if (*n_out < n)
+		return pst_err_set(err, PST_E_TEMP, "a message ends before its end");
 	return 0;
 }
 
@@ -100,6 +61,6 @@ wirebody_digest(const struct pst_storage *storage, struct pst_maildrop *drop, ui
 	rc = digest(&body, room, room + CHUNK, o, err);
 	octets_end(o, out);
 	free(room);
-	wirebody_release(&body);
+	pop3_stored_release(&body);
 	return rc;
 }

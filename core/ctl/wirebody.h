@@ -7,9 +7,6 @@
 
 #include "ctl/octets.h"
 
-/* Closes what fetch opened. */
-void wirebody_release(struct pst_body *body);
-
 /* Reads up to n stored octets of the message from its octet at on; fewer only at its end. */
 int wirebody_read(const struct pst_body *body, uint64_t at, char *out, size_t n, size_t *n_out,
                   struct pst_err *err);

@@ -3,6 +3,7 @@
 #include "mail/ahead.h"
 
 #include "base/mem.h"
+#include "pop3/stored.h"
 
 #define MOST 256u /* messages of one process that wait to be asked for: MAIL_CHUNK_MIN each */
 
@@ -35,7 +36,7 @@ static void
 throw_away(struct mail_session *s, struct maildrop_job *job)
 {
 	if (job->rc == 0)
-		maildrop_release(&job->body);
+		pop3_stored_release(&job->body);
 	maildrop_job_free(job);
 	s->mail->ahead_count--;
 }

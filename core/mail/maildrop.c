@@ -89,17 +89,6 @@ maildrop_judge(struct pst_err *err)
 		err->kind = PST_E_TEMP;
 }
 
-void
-maildrop_release(struct pst_body *body)
-{
-	if (body->fd < 0)
-		return;
-	close(body->fd);
-	body->fd = -1;
-	if (body->done != NULL)
-		body->done(body->arg);
-}
-
 /* ---- In the pool ---- */
 
 static void
@@ -191,7 +180,7 @@ fetch_once(struct maildrop_job *job)
 	is_stale = job->rc != 0 && errno == ESTALE;
 	if (job->rc != 0) {
 		pop3_head_clear(&job->head);
-		maildrop_release(&job->body);
+		pop3_stored_release(&job->body);
 	}
 	return is_stale;
 }

@@ -132,7 +132,4 @@ void maildrop_run_close(struct maildrop_job *job);
 /* Makes an error of the plugin one that a client may be told: [SYS/TEMP], [SYS/PERM], [IN-USE]. */
 void maildrop_judge(struct pst_err *err);
 
-/* Closes what fetch opened. */
-void maildrop_release(struct pst_body *body);
-
 #endif

@@ -17,6 +17,7 @@
 #include "mail/ahead.h"
 #include "mail/session.h"
 #include "pop3/reply.h"
+#include "pop3/stored.h"
 
 #define TOP_CHUNK 16384u    /* holds nearly every header */
 #define MESSAGE_COSTS 8192u /* what opening a message counts for in a turn */
@@ -26,7 +27,7 @@ end_send(struct mail_session *s)
 {
 	s->send.is_active = false;
 	pop3_head_clear(&s->send.head);
-	maildrop_release(&s->send.body);
+	pop3_stored_release(&s->send.body);
 }
 
 void

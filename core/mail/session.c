@@ -18,6 +18,7 @@
 #include "mail/news.h"
 #include "mail/takeover.h"
 #include "pop3/reply.h"
+#include "pop3/stored.h"
 
 #define IN_MAX (WIRE_INPUT + MAIL_READ_MAX + POP3_LINE_MAX)
 
@@ -367,7 +368,7 @@ mail_session_on_job(struct maildrop_job *job)
 		if (s->phase == MAIL_SERVING)
 			mail_send_fetched(s, job);
 		else if (job->kind == MAILDROP_FETCH && job->rc == 0)
-			maildrop_release(&job->body);
+			pop3_stored_release(&job->body);
 		break;
 	case MAILDROP_CLOSE:
 		closed(s, job);

@@ -46,3 +46,14 @@ pop3_stored_read(const struct pst_body *body, uint64_t at, char *out, size_t n, 
 	*n_out = have;
 	return 0;
 }
+
+void
+pop3_stored_release(struct pst_body *body)
+{
+	if (body->fd < 0)
+		return;
+	close(body->fd);
+	body->fd = -1;
+	if (body->done != NULL)
+		body->done(body->arg);
+}

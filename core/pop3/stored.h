@@ -18,4 +18,7 @@ off_t pop3_stored_find(const struct pst_body *body, uint64_t at, size_t *want);
 int pop3_stored_read(const struct pst_body *body, uint64_t at, char *out, size_t n, size_t *n_out,
                      struct pst_err *err);
 
+/* Closes what a storage's fetch opened; nothing where fd is -1. */
+void pop3_stored_release(struct pst_body *body);
+
 #endif
