@@ -93,6 +93,20 @@ index_at(const struct index *ix, uint32_t i, struct index_message *out)
 		out->flags &= ~INDEX_SURROGATE;
 }
 
+void
+index_show(const struct index *ix, uint32_t i, uint32_t surrogate_rules, struct pst_message *out)
+{
+	struct index_message m;
+
+	index_at(ix, i, &m);
+	out->size_octets = m.wire_octets;
+	out->uidl = m.uidl;
+	if (m.surrogate_rules != surrogate_rules)
+		return;
+	out->surrogate_octets = m.surrogate_octets;
+	out->has_no_header_end = (m.flags & INDEX_NO_HEADER_END) != 0;
+}
+
 int64_t
 index_missed_ns(const struct index *ix, uint32_t i)
 {

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include <postern/err.h>
+#include <postern/storage.h>
 #include <postern/str.h>
 
 #include "storage/index/mem.h"
@@ -105,6 +106,11 @@ struct index {
 
 /* Decodes message i, listed or kept. It must be there. */
 void index_at(const struct index *ix, uint32_t i, struct index_message *out);
+
+/* Message i as the server is told of it. What was found by other rules for surrogates than these is
+ * left out. */
+void index_show(const struct index *ix, uint32_t i, uint32_t surrogate_rules,
+                struct pst_message *out);
 
 /* Since when kept message i (counted from listed) is missing; wall clock. */
 int64_t index_missed_ns(const struct index *ix, uint32_t i);

@@ -207,15 +207,7 @@ drop_count(const struct pst_maildrop *d)
 void
 drop_message(const struct pst_maildrop *d, uint32_t idx, struct pst_message *out)
 {
-	struct index_message m;
-
-	index_at(&d->index, idx, &m);
-	out->size_octets = m.wire_octets;
-	out->uidl = m.uidl;
-	if (m.surrogate_rules != d->self->host->surrogate_rules)
-		return;
-	out->surrogate_octets = m.surrogate_octets;
-	out->has_no_header_end = (m.flags & INDEX_NO_HEADER_END) != 0;
+	index_show(&d->index, idx, d->self->host->surrogate_rules, out);
 }
 
 int
